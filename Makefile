@@ -1,0 +1,50 @@
+# What there is to do here. `make` lists it. Needs Rust; the rest is looked for, and fetched or skipped aloud.
+
+.DEFAULT_GOAL := help
+.PHONY: help dev postgres test python test-pg18 lint features bench break setup-doc full
+
+CARGO ?= cargo
+ARGS ?=
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+
+dev: postgres ## Everything on this machine, with a Postgres of its own: ARGS="--port 50051"
+	@$(CARGO) run --quiet --locked --bin fbs-router -- dev $(ARGS)
+
+postgres: ## Finds PostgreSQL server binaries, or fetches them once; prints their folder
+	@scripts/postgres
+
+test: postgres ## All tests, on a real Postgres, and the Python client suite
+	$(CARGO) test --workspace --locked
+	@$(MAKE) --no-print-directory python
+
+python: postgres ## The Python client suite, against `fbs-router dev`
+	@$(CARGO) build --quiet --locked --bin fbs-router
+	@scripts/python-client
+
+test-pg18: ## All tests, on a fetched PostgreSQL 18
+	PG_BINDIR="$$(scripts/postgres --fetch)" && export PG_BINDIR && $(CARGO) test --workspace --locked
+
+lint: ## Format, clippy, dependencies, protos
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	scripts/advisories
+	scripts/buf-lint
+
+features: ## Builds each crate with the features its users choose
+	$(CARGO) check --quiet --locked --package fbs-router --no-default-features
+	$(CARGO) check --quiet --locked --package fbs-router-proto --no-default-features --features client
+	$(CARGO) check --quiet --locked --package fbs-router-proto --no-default-features --features server
+
+bench: postgres ## Benchmarks, with their peers
+	$(CARGO) run --release --locked --package fbs-router-bench -- $(ARGS)
+
+break: postgres ## Breaks databases under a running service, and shows what callers see
+	@$(CARGO) run --quiet --locked --bin fbs-router -- dev --break $(ARGS)
+
+setup-doc: postgres ## Types what docs/setup.md says, on an empty Postgres
+	@$(CARGO) build --quiet --locked --bin fbs-router
+	@scripts/setup-doc
+
+full: test test-pg18 bench ## Everything that takes long

@@ -1,0 +1,167 @@
+//! One connection through the proxy.
+//!
+//! Owns the two directions of bytes between a client and its server, and how they end: by the end
+//! of both, by an error, or by a reset. Does not own the mode; it follows it.
+//! Invariant: no byte passes in a mode that holds it back, and after a reset was asked for no byte
+//! passes at all.
+
+use std::{
+    io,
+    sync::{Arc, atomic::Ordering},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split},
+    net::{TcpStream, UnixStream},
+    sync::watch,
+    time::sleep,
+};
+
+use super::{Address, Mode, Setting, Shared};
+
+const PIECE_BYTES: usize = 16 * 1024;
+
+/// A byte stream in both directions.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
+
+/// A client's end, which can be closed the hard way.
+pub(super) trait Client: Stream {
+    /// Closes so that the other side sees a reset, where the transport has one.
+    fn reset(self);
+}
+
+impl Client for TcpStream {
+    fn reset(self) {
+        // Fails only on a socket that is gone already.
+        let _set = self.set_zero_linger();
+    }
+}
+
+impl Client for UnixStream {
+    fn reset(self) {}
+}
+
+/// Counts a connection for as long as it is open, however its task ends.
+struct Open(Arc<Shared>);
+
+impl Open {
+    fn count(shared: Arc<Shared>) -> Self {
+        shared.open.fetch_add(1, Ordering::SeqCst);
+        Self(shared)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Serves `client` to its end; `resets` is the number of resets at the moment it was accepted.
+pub(super) async fn serve<C: Client>(
+    shared: Arc<Shared>,
+    mut client: C,
+    setting: watch::Receiver<Setting>,
+    resets: u64,
+) {
+    if setting.borrow().mode == Mode::Refuse {
+        client.reset();
+        return;
+    }
+    let open = Open::count(shared.clone());
+    let mut reset = setting.clone();
+    let ended = tokio::select! {
+        biased;
+        _ = reset.wait_for(|now| now.resets != resets) => Err(io::ErrorKind::ConnectionReset.into()),
+        ended = connect_and_relay(&shared.upstream, &mut client, setting) => ended,
+    };
+    drop(open);
+    match ended {
+        Ok(()) => {}
+        Err(error) => {
+            tracing::trace!(%error, "proxied connection reset");
+            client.reset();
+        }
+    }
+}
+
+async fn connect_and_relay<C: Client>(
+    upstream: &Address,
+    client: &mut C,
+    mut setting: watch::Receiver<Setting>,
+) -> io::Result<()> {
+    // Held back before connecting: whether the server is up shows only after a hang.
+    hold(&mut setting).await;
+    match upstream {
+        Address::Tcp(address) => {
+            let server = TcpStream::connect(address).await?;
+            server.set_nodelay(true)?;
+            relay(client, server, setting).await
+        }
+        Address::Unix(path) => relay(client, UnixStream::connect(path).await?, setting).await,
+    }
+}
+
+async fn relay<C: Client>(client: &mut C, server: impl Stream, setting: watch::Receiver<Setting>) -> io::Result<()> {
+    let (mut from_client, mut to_client) = split(client);
+    let (mut from_server, mut to_server) = split(server);
+    let up = pump(&mut from_client, &mut to_server, setting.clone(), true);
+    let down = pump(&mut from_server, &mut to_client, setting, false);
+    tokio::try_join!(up, down).map(|_| ())
+}
+
+/// Passes bytes until the end of `from`, which it passes on as well. An error ends both directions.
+async fn pump<R, W>(from: &mut R, to: &mut W, mut setting: watch::Receiver<Setting>, to_server: bool) -> io::Result<()>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let mut piece = vec![0; PIECE_BYTES];
+    let mut passed = 0;
+    let mut changes = setting.borrow().changes;
+    loop {
+        let length = from.read(&mut piece).await?;
+        hold(&mut setting).await;
+        let now = *setting.borrow();
+        if now.changes != changes {
+            (changes, passed) = (now.changes, 0);
+        }
+        let bytes = piece.get(..length).unwrap_or_default();
+        if bytes.is_empty() {
+            return to.shutdown().await;
+        }
+        if let Mode::CutAfter { to_server: limit } = now.mode
+            && to_server
+            && passed + bytes.len() as u64 > limit
+        {
+            let rest = usize::try_from(limit - passed).unwrap_or(usize::MAX);
+            to.write_all(bytes.get(..rest).unwrap_or_default()).await?;
+            to.shutdown().await?;
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        to.write_all(bytes).await?;
+        passed += bytes.len() as u64;
+    }
+}
+
+/// Waits out a hang; in a delay, waits that long, but not beyond a change of mode.
+async fn hold(setting: &mut watch::Receiver<Setting>) {
+    loop {
+        let Setting { mode, changes, .. } = *setting.borrow_and_update();
+        let changed = setting.wait_for(|now| now.changes != changes);
+        match mode {
+            Mode::Forward | Mode::Refuse | Mode::Cut | Mode::CutAfter { .. } => return,
+            Mode::Hang => {
+                // The sender lives in the shared state that our caller holds.
+                let _changed = changed.await;
+            }
+            Mode::Delay(delay) => {
+                tokio::select! {
+                    _ = changed => {}
+                    () = sleep(delay) => return,
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,14 @@
+-- What the runtime role needs in a documents database, and nothing more: no TRUNCATE, no DDL.
+DO $$
+DECLARE
+    role text := current_setting('fbs_router.runtime_role');
+BEGIN
+    EXECUTE format('GRANT USAGE ON SCHEMA fbs_router, fbs_document TO %I', role);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON fbs_document.document, fbs_router.request_record TO %I', role);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE ON fbs_router.fence, fbs_router.identity TO %I', role);
+    EXECUTE format('GRANT SELECT ON fbs_router.schema_version TO %I', role);
+    EXECUTE format('GRANT INSERT ON fbs_router.audit TO %I', role);
+END $$;
+-- Other SQL roles may see the fence that their writes meet, under its policy.
+GRANT USAGE ON SCHEMA fbs_router TO PUBLIC;
+GRANT SELECT ON fbs_router.fence TO PUBLIC;

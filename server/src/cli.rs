@@ -1,0 +1,101 @@
+//! The command line: one file a subcommand. Part of the binary; services are called through the client crate.
+
+mod check;
+#[cfg(feature = "dev")]
+mod dev;
+pub(crate) mod logging;
+mod schema;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Routes each solution to the Postgres database that holds its data, and serves its documents there.
+#[derive(Debug, Parser)]
+#[command(name = "fbs-router", version, disable_help_subcommand = true)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) logging: logging::Logging,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service.
+    Serve(serve::Serve),
+    /// Run every start-up probe and list all problems at once.
+    Check(check::Check),
+    /// Print, apply or show the documents schema.
+    Schema(schema::Schema),
+    /// Run everything on this machine, with a private Postgres and sample solutions.
+    #[cfg(feature = "dev")]
+    Dev(dev::Dev),
+}
+
+/// Why a command failed, and with which exit code.
+#[derive(Debug)]
+pub(crate) enum CliError {
+    /// It did not work: 1.
+    Failed(String),
+    /// The configuration is wrong: 78.
+    Configuration(String),
+}
+
+impl Arguments {
+    pub(crate) async fn run(self) -> Result<(), CliError> {
+        match self.command {
+            Command::Serve(command) => command.run().await,
+            Command::Check(command) => command.run().await,
+            Command::Schema(command) => command.run().await,
+            #[cfg(feature = "dev")]
+            Command::Dev(command) => command.run().await,
+        }
+    }
+}
+
+impl CliError {
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Failed(_) => ExitCode::FAILURE,
+            Self::Configuration(_) => ExitCode::from(78),
+        }
+    }
+}
+
+impl std::fmt::Display for CliError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Failed(problem) | Self::Configuration(problem) => {
+                for (index, line) in problem.lines().enumerate() {
+                    let begin = if index == 0 { "error: " } else { "\nerror: " };
+                    write!(formatter, "{begin}{line}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// An error and everything underneath it, on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Arguments::command().debug_assert();
+    }
+}

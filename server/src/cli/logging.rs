@@ -1,0 +1,43 @@
+//! Logs: text for people, JSON for machines, on standard error.
+
+use clap::{Args, ValueEnum};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{EnvFilter, Layer, filter::filter_fn, layer::SubscriberExt, util::SubscriberInitExt};
+
+/// How logs look.
+#[derive(Debug, Args)]
+pub(crate) struct Logging {
+    /// What is logged: a level, or directives such as `info,fbs_router=debug`.
+    #[arg(long, global = true, env = "FBS_ROUTER_LOG", default_value = "info", value_name = "FILTER")]
+    log: String,
+    /// As what.
+    #[arg(long, global = true, env = "FBS_ROUTER_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
+    log_format: Format,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+/// Starts logging. A filter that cannot be read falls back to `info`, and says so.
+pub(crate) fn start(logging: &Logging) {
+    let (filter, problem) = match EnvFilter::try_new(&logging.log) {
+        Ok(filter) => (filter, None),
+        Err(problem) => (EnvFilter::new("info"), Some(problem)),
+    };
+    // The driver logs bind values at DEBUG: tenants' data. No filter lets that through.
+    let guard = filter_fn(|metadata| {
+        !metadata.target().starts_with("tokio_postgres") || *metadata.level() <= LevelFilter::INFO
+    });
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let layer = match logging.log_format {
+        Format::Text => layer.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).boxed(),
+        Format::Json => layer.json().flatten_event(true).boxed(),
+    };
+    tracing_subscriber::registry().with(guard).with(layer.with_filter(filter)).init();
+    if let Some(problem) = problem {
+        tracing::warn!(%problem, "--log cannot be read; using info");
+    }
+}

@@ -1,0 +1,99 @@
+//! `fbs-router serve`: the service.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::Args;
+use fbs_router::{
+    config::Config,
+    service::{Service, ServiceError},
+};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+
+use super::CliError;
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(super) config: ConfigArguments,
+    /// Serve a non-loopback address although nobody is authenticated: whoever reaches it is admin of every solution.
+    #[arg(long)]
+    insecure_no_auth: bool,
+}
+
+/// Where the configuration comes from.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArguments {
+    /// The configuration; deploy/fbs-router.example.toml explains every key.
+    #[arg(long, value_name = "FILE", env = "FBS_ROUTER_CONFIG")]
+    config: PathBuf,
+    /// Override one setting, such as --set pool.max_size=20. Also FBS_ROUTER_POOL__MAX_SIZE in the environment.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+    /// Shorthand for --set listen.grpc=ADDRESS.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+}
+
+impl ConfigArguments {
+    pub(super) fn load(&self) -> Result<Config, CliError> {
+        let mut settings = self.settings.clone();
+        settings.extend(self.listen.map(|address| format!("listen.grpc={address}")));
+        #[expect(clippy::disallowed_methods, reason = "the binary reads the environment, and hands it on")]
+        let environment = std::env::vars().filter(|(name, _)| !is_argument(name));
+        Config::load(&self.config, environment, &settings).map_err(|errors| CliError::Configuration(errors.to_string()))
+    }
+}
+
+/// Variables that are arguments of the binary, not settings.
+fn is_argument(name: &str) -> bool {
+    ["FBS_ROUTER_CONFIG", "FBS_ROUTER_LOG", "FBS_ROUTER_LOG_FORMAT", "FBS_ROUTER_URL"].contains(&name)
+}
+
+impl Serve {
+    pub(super) async fn run(self) -> Result<(), CliError> {
+        let config = self.config.load()?;
+        if !config.listen.grpc.ip().is_loopback() && !self.insecure_no_auth {
+            return Err(CliError::Configuration(format!(
+                "listen.grpc: {} is not a loopback address, and this version authenticates nobody; \
+                 listen on 127.0.0.1, or say --insecure-no-auth",
+                config.listen.grpc
+            )));
+        }
+        let service = Service::bind(config).await.map_err(describe)?;
+        if let Some(address) = service.grpc_address() {
+            tracing::info!(%address, "listening");
+        }
+        service.run(stop_signal()?).await.map_err(describe)
+    }
+}
+
+pub(super) fn describe(error: ServiceError) -> CliError {
+    match error {
+        ServiceError::Configuration(problem) => CliError::Configuration(problem),
+        ServiceError::Role(problem) => {
+            CliError::Configuration(format!("{problem}; make one that is not: fbs-router schema print --roles"))
+        }
+        ServiceError::Listen { .. } | ServiceError::Transport(_) => CliError::Failed(super::chain(&error)),
+    }
+}
+
+/// True once SIGTERM or SIGINT has come.
+pub(super) fn stop_signal() -> Result<watch::Receiver<bool>, CliError> {
+    let failed = |error: std::io::Error| CliError::Failed(format!("cannot wait for signals: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let (sender, receiver) = watch::channel(false);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        sender.send_replace(true);
+        // Kept: a dropped sender would mean stop as well, but only once anybody looks.
+        std::future::pending::<()>().await;
+    });
+    Ok(receiver)
+}

@@ -1,0 +1,466 @@
+//! Every setting: its unit, bound, default and reason.
+//!
+//! A file in TOML, overridden by environment variables (`FBS_ROUTER_POOL__MAX_SIZE=20` is `pool.max_size`), overridden
+//! by `--set pool.max_size=20`. Nothing here is about one solution: that is the ledger's. All mistakes are reported
+//! at once, each with its place and reason.
+//!
+//! Invariant: a [`Config`] that exists is consistent; components get their own part of it.
+
+mod read;
+mod server;
+
+use std::{
+    cell::RefCell,
+    collections::HashSet,
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use self::read::{Section, overlay};
+pub use self::server::{Server, Tls};
+use crate::domain::{App, Naming, Pattern};
+
+/// Everything `serve` needs to know.
+#[derive(Debug)]
+pub struct Config {
+    /// `[listen]`
+    pub listen: Listen,
+    /// `[[server]]`
+    pub servers: Vec<Server>,
+    /// `[[app]]` and `[documents] app`
+    pub naming: Arc<Naming>,
+    /// `[routing]`
+    pub routing: Routing,
+    /// `[ledger]`
+    pub ledger: Ledger,
+    /// `[pool]`
+    pub pool: Pool,
+    /// `[deadline]`
+    pub deadline: DeadlineLimits,
+    /// `[limits]`
+    pub limits: Limits,
+    /// `[documents]`
+    pub documents: Documents,
+    /// `[tokens]`
+    pub tokens: Tokens,
+    /// `[drain]`
+    pub drain: Drain,
+}
+
+/// Where the service listens.
+#[derive(Debug, Clone)]
+pub struct Listen {
+    /// gRPC over TCP. Without authentication only loopback is allowed, or `--insecure-no-auth`.
+    pub grpc: SocketAddr,
+    /// `/metrics`, `/livez`, `/readyz` over HTTP; none: not served.
+    pub ops: Option<SocketAddr>,
+    /// gRPC on a unix socket as well; the file must not exist, or be a socket nobody listens on.
+    pub unix: Option<PathBuf>,
+}
+
+/// Whether a solution without a database of its own may be served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isolation {
+    /// Dedicated if there is one, else the system database.
+    Preferred,
+    /// Never the system database.
+    Required,
+}
+
+/// Whether a solution that the ledger does not know may use the system database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unregistered {
+    /// It may.
+    System,
+    /// It is refused: `SOLUTION_NOT_FOUND`.
+    Refuse,
+}
+
+/// How routes are found.
+#[derive(Debug, Clone)]
+pub struct Routing {
+    /// The default; a registration decides for one solution.
+    pub isolation: Isolation,
+    /// What happens to solutions without a ledger record and without a database of their own.
+    pub unregistered: Unregistered,
+    /// Time between two scans of a server's catalog: how soon a new database is noticed for a recorded solution.
+    pub scan_interval: Duration,
+    /// Longest one scan, or one reading of the ledger, may take.
+    pub scan_timeout: Duration,
+    /// Longest a reading call may rely on an absence seen before. Writes never do.
+    pub absence_ttl: Duration,
+    /// How long callers may keep a route.
+    pub cache_ttl: Duration,
+}
+
+/// The ledger.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    /// Copy of the ledger that carries dedicated solutions over a restart while the ledger is down; none: no copy.
+    pub snapshot: Option<PathBuf>,
+    /// Older snapshots are not used.
+    pub snapshot_max_age: Duration,
+    /// Time between two readings when no notification comes; the notification is only a hint.
+    pub poll_interval: Duration,
+}
+
+/// Connections to one database.
+#[derive(Debug, Clone)]
+pub struct Pool {
+    /// Connections per database.
+    pub max_size: usize,
+    /// Longest wait for a free connection; shorter than callers' patience, so that they learn "full" from us.
+    pub wait: Duration,
+    /// Longest time to connect: TCP, TLS, authentication, proof.
+    pub create: Duration,
+    /// Longest check of an idle connection.
+    pub recycle: Duration,
+    /// An idle connection is closed after this: cold solutions cost no connection.
+    pub idle: Duration,
+}
+
+/// How long calls may take.
+#[derive(Debug, Clone)]
+pub struct DeadlineLimits {
+    /// For calls that bring no `grpc-timeout`.
+    pub default: Duration,
+    /// Longer wishes are cut to this.
+    pub max: Duration,
+}
+
+/// Bounds of the transport.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Longest request, in bytes.
+    pub request_bytes: usize,
+    /// Calls at once on one client connection.
+    pub concurrent_streams: u32,
+    /// Longest header list, in bytes.
+    pub header_bytes: u32,
+    /// Age after which a client connection is asked to reconnect, so that load spreads over new replicas.
+    pub connection_age: Duration,
+}
+
+/// Documents.
+#[derive(Debug, Clone)]
+pub struct Documents {
+    /// A deleted document can be taken back for this long.
+    pub purge_after: Duration,
+    /// How long a `request_id` is remembered.
+    pub request_id_ttl: Duration,
+}
+
+/// Page tokens.
+#[derive(Debug, Clone)]
+pub struct Tokens {
+    /// One or two lines of 64 hexadecimal digits; the first signs, both are accepted. None: made at start, so that
+    /// tokens end with the process and differ between replicas.
+    pub key_file: Option<PathBuf>,
+}
+
+/// How the service ends.
+#[derive(Debug, Clone)]
+pub struct Drain {
+    /// Time between "not ready" and closing the listener, for load balancers to notice.
+    pub wait: Duration,
+    /// Longest time for calls in flight.
+    pub limit: Duration,
+}
+
+/// All that is wrong with a configuration.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ConfigErrors(pub Vec<String>);
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            if index > 0 {
+                writeln!(formatter)?;
+            }
+            write!(formatter, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+impl Config {
+    /// Reads the file, the environment, and `settings` of the form `pool.max_size=20`.
+    pub fn load(
+        path: &Path,
+        environment: impl IntoIterator<Item = (String, String)>,
+        settings: &[String],
+    ) -> Result<Self, ConfigErrors> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ConfigErrors(vec![format!("{}: cannot be read: {error}", path.display())]))?;
+        Self::parse(&text, path, environment, settings)
+    }
+
+    /// As [`Self::load`], for text that has been read from `path`.
+    pub fn parse(
+        text: &str,
+        path: &Path,
+        environment: impl IntoIterator<Item = (String, String)>,
+        settings: &[String],
+    ) -> Result<Self, ConfigErrors> {
+        let mut table: toml::Table = toml::from_str(text)
+            .map_err(|error| ConfigErrors(vec![format!("{}: not TOML: {error}", path.display())]))?;
+        let found = RefCell::new(Vec::new());
+        overlay(&mut table, environment, settings, &found);
+        let mut root = Section::root(table, &found);
+
+        let listen = Listen::read(root.section("listen"));
+        let servers: Vec<Server> = root.sections("server").into_iter().map(Server::read).collect();
+        let default_server = servers.first().map_or_else(|| "main".into(), |server| server.name.clone());
+        let apps: Vec<App> =
+            root.sections("app").into_iter().map(|section| read_app(section, &default_server)).collect();
+        let routing = Routing::read(root.section("routing"));
+        let ledger = Ledger::read(root.section("ledger"), path);
+        let pool = Pool::read(root.section("pool"));
+        let deadline = DeadlineLimits::read(root.section("deadline"));
+        let limits = Limits::read(root.section("limits"));
+        let (documents_app, documents) = Documents::read(root.section("documents"));
+        let tokens = Tokens::read(root.section("tokens"));
+        let drain = Drain::read(root.section("drain"));
+        root.finish();
+
+        let mut problems = found.into_inner();
+        let apps = if apps.is_empty() { default_apps(&default_server) } else { apps };
+        check_servers(&servers, &mut problems);
+        let naming = check_apps(apps, &documents_app, &servers, &mut problems);
+        if pool.wait + pool.create > deadline.max {
+            problems
+                .push("pool: wait and create together exceed deadline.max, so no call could ever see them pass".into());
+        }
+        if deadline.default > deadline.max {
+            problems.push("deadline.default: must not exceed deadline.max".into());
+        }
+        match naming {
+            Some(naming) if problems.is_empty() => {
+                let naming = Arc::new(naming);
+                Ok(Self { listen, servers, naming, routing, ledger, pool, deadline, limits, documents, tokens, drain })
+            }
+            _ => Err(ConfigErrors(problems)),
+        }
+    }
+}
+
+impl Listen {
+    fn read(mut section: Section<'_>) -> Self {
+        let this = Self {
+            grpc: section.parsed("grpc").unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 50_051))),
+            ops: section.parsed("ops"),
+            unix: section.text("unix").map(PathBuf::from),
+        };
+        section.finish();
+        this
+    }
+}
+
+impl Routing {
+    fn read(mut section: Section<'_>) -> Self {
+        let this = Self {
+            isolation: section
+                .word("isolation", &[("preferred", Isolation::Preferred), ("required", Isolation::Required)])
+                .unwrap_or(Isolation::Preferred),
+            unregistered: section
+                .word("unregistered", &[("system", Unregistered::System), ("refuse", Unregistered::Refuse)])
+                .unwrap_or(Unregistered::System),
+            scan_interval: section.duration("scan_interval", 5 * SECOND, 100 * MILLISECOND..=HOUR),
+            scan_timeout: section.duration("scan_timeout", 3 * SECOND, 100 * MILLISECOND..=60 * SECOND),
+            absence_ttl: section.duration("absence_ttl", SECOND, Duration::ZERO..=60 * SECOND),
+            cache_ttl: section.duration("cache_ttl", 5 * SECOND, Duration::ZERO..=HOUR),
+        };
+        section.finish();
+        this
+    }
+}
+
+impl Ledger {
+    fn read(mut section: Section<'_>, config: &Path) -> Self {
+        let snapshot = section.text("snapshot");
+        let this = Self {
+            snapshot: match snapshot {
+                Some(path) if path.is_empty() => None,
+                Some(path) => Some(PathBuf::from(path)),
+                None => Some(config.with_extension("snapshot.json")),
+            },
+            snapshot_max_age: section.duration("snapshot_max_age", DAY, SECOND..=30 * DAY),
+            poll_interval: section.duration("poll_interval", SECOND, 100 * MILLISECOND..=60 * SECOND),
+        };
+        section.finish();
+        this
+    }
+}
+
+impl Pool {
+    fn read(mut section: Section<'_>) -> Self {
+        let this = Self {
+            max_size: section.integer("max_size", 8, 1..=1_000),
+            wait: section.duration("wait", SECOND, MILLISECOND..=60 * SECOND),
+            create: section.duration("create", 3 * SECOND, MILLISECOND..=60 * SECOND),
+            recycle: section.duration("recycle", 500 * MILLISECOND, MILLISECOND..=60 * SECOND),
+            idle: section.duration("idle", 60 * SECOND, 100 * MILLISECOND..=DAY),
+        };
+        section.finish();
+        this
+    }
+}
+
+impl DeadlineLimits {
+    fn read(mut section: Section<'_>) -> Self {
+        let this = Self {
+            default: section.duration("default", 10 * SECOND, 10 * MILLISECOND..=HOUR),
+            max: section.duration("max", 30 * SECOND, 10 * MILLISECOND..=HOUR),
+        };
+        section.finish();
+        this
+    }
+}
+
+impl Limits {
+    fn read(mut section: Section<'_>) -> Self {
+        let this = Self {
+            request_bytes: section.integer("request_bytes", 4 * 1024 * 1024, 64 * 1024..=64 * 1024 * 1024),
+            concurrent_streams: section.integer("concurrent_streams", 256, 1..=100_000),
+            header_bytes: section.integer("header_bytes", 16 * 1024, 8 * 1024..=1024 * 1024),
+            connection_age: section.duration("connection_age", HOUR / 2, SECOND..=DAY),
+        };
+        section.finish();
+        this
+    }
+}
+
+impl Documents {
+    fn read(mut section: Section<'_>) -> (String, Self) {
+        let app = section.text("app").unwrap_or_else(|| "fbs_dms".to_owned());
+        let this = Self {
+            purge_after: section.duration("purge_after", 30 * DAY, SECOND..=3_650 * DAY),
+            request_id_ttl: section.duration("request_id_ttl", DAY, SECOND..=30 * DAY),
+        };
+        section.finish();
+        (app, this)
+    }
+}
+
+impl Tokens {
+    fn read(mut section: Section<'_>) -> Self {
+        let this = Self { key_file: section.text("key_file").map(PathBuf::from) };
+        section.finish();
+        this
+    }
+}
+
+impl Drain {
+    fn read(mut section: Section<'_>) -> Self {
+        let this = Self {
+            wait: section.duration("wait", 2 * SECOND, Duration::ZERO..=120 * SECOND),
+            limit: section.duration("limit", 20 * SECOND, Duration::ZERO..=600 * SECOND),
+        };
+        section.finish();
+        this
+    }
+}
+
+fn read_app(mut section: Section<'_>, default_server: &Arc<str>) -> App {
+    let pattern = section.text("pattern").and_then(|text| {
+        let pattern = Pattern::parse(&text);
+        if pattern.is_none() {
+            section.problem("pattern", "must hold {solution} exactly once");
+        }
+        pattern
+    });
+    let app = App {
+        name: section.required("name").into(),
+        pattern,
+        system_database: section.text("system_database").map(Into::into),
+        server: section.text("server").map_or_else(|| default_server.clone(), Into::into),
+        ready_table: section.text("ready_table"),
+    };
+    section.finish();
+    app
+}
+
+fn default_apps(server: &Arc<str>) -> Vec<App> {
+    let app = |name: &str, pattern: Option<&str>, system: &str| App {
+        name: name.into(),
+        pattern: pattern.and_then(Pattern::parse),
+        system_database: Some(system.into()),
+        server: server.clone(),
+        ready_table: None,
+    };
+    vec![
+        app("fbs_dms", Some("djo_{solution}_db"), "fbs_system_db"),
+        app("odoo", Some("fbs_{solution}_db"), "fbs_system_db"),
+        app("fbs_app", None, "fbs_system_db"),
+        app("fbs_license_manager", None, "lic_system_db"),
+    ]
+}
+
+fn check_servers(servers: &[Server], problems: &mut Vec<String>) {
+    if servers.is_empty() {
+        problems.push("server: at least one [[server]] with its url is needed".into());
+    }
+    let mut names = HashSet::new();
+    for server in servers {
+        if !names.insert(&server.name) {
+            problems.push(format!("server: two servers are called `{}`; give each its own name", server.name));
+        }
+    }
+}
+
+fn check_apps(apps: Vec<App>, documents: &str, servers: &[Server], problems: &mut Vec<String>) -> Option<Naming> {
+    let mut names = HashSet::new();
+    for (index, app) in apps.iter().enumerate() {
+        if !names.insert(app.name.clone()) {
+            problems.push(format!("app[{index}].name: `{}` is there twice", app.name));
+        }
+        if !servers.is_empty() && !servers.iter().any(|server| server.name == app.server) {
+            problems.push(format!("app[{index}].server: no [[server]] is called `{}`", app.server));
+        }
+        if app.pattern.is_none() && app.system_database.is_none() {
+            problems.push(format!("app[{index}]: has neither pattern nor system_database, so it could live nowhere"));
+        }
+        if app.system_database.as_ref().is_some_and(|name| name.is_empty() || name.len() > 63) {
+            problems.push(format!("app[{index}].system_database: must be 1 to 63 bytes"));
+        }
+        for other in apps.iter().skip(index + 1) {
+            if let (Some(pattern), Some(other_pattern)) = (&app.pattern, &other.pattern)
+                && pattern.collides(other_pattern)
+            {
+                problems.push(format!(
+                    "app[{index}].pattern: `{}` and `{}` could name the databases of two solutions alike",
+                    app.name, other.name
+                ));
+            }
+        }
+    }
+    match apps.iter().find(|app| *app.name == *documents) {
+        None => problems.push(format!("documents.app: no [[app]] is called `{documents}`")),
+        Some(app) if app.pattern.is_none() => {
+            problems.push(format!("documents.app: `{documents}` needs a pattern"));
+        }
+        Some(app) if app.system_database.is_none() => {
+            problems.push(format!("documents.app: `{documents}` needs a system_database: it holds the ledger"));
+        }
+        Some(_) => {}
+    }
+    let maintenance = servers.iter().map(|server| server.catalog_database.clone()).collect::<Vec<_>>();
+    let naming = Naming::new(apps, documents, maintenance)?;
+    if naming.longest_solution() == 0 {
+        problems.push("app: a pattern leaves no room for a solution within 63 bytes".into());
+    }
+    Some(naming)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! `[[server]]`: a Postgres server, how to reach it, and how others do.
+
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use secrecy::SecretString;
+use tokio_postgres::config::Host;
+
+use super::read::Section;
+use crate::domain::ServerName;
+
+/// A Postgres server that the router may use.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// What logs, routes and the ledger call it.
+    pub name: ServerName,
+    /// Host, port and user; never a password.
+    pub connection: tokio_postgres::Config,
+    /// Host that callers are told, if it is not ours.
+    pub advertised_host: String,
+    /// Port that callers are told.
+    pub advertised_port: u16,
+    /// The runtime role's password. Redacted in every Debug.
+    pub password: Option<SecretString>,
+    /// Hard limit of this process's connections to the server, over all its databases.
+    pub max_connections: usize,
+    /// The database from which the catalog is read; every server has `postgres`.
+    pub catalog_database: String,
+    /// How the connection is protected.
+    pub tls: Tls,
+}
+
+/// Protection of connections to a Postgres server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tls {
+    /// Encrypted, certificate and name checked; against the machine's authorities, or those in a file.
+    VerifyFull {
+        /// PEM; none: the machine's authorities.
+        ca_file: Option<PathBuf>,
+    },
+    /// In clear: unix sockets and loopback by default.
+    Disable,
+}
+
+impl Server {
+    pub(super) fn read(mut section: Section<'_>) -> Self {
+        let name = section.text("name").unwrap_or_else(|| "main".to_owned());
+        let url = section.required("url");
+        let connection = read_url(&section, &url);
+        let (advertised_host, advertised_port) = advertise(&mut section, &connection);
+        let password = section.text("password_file").and_then(|path| read_password(&section, Path::new(&path)));
+        let max_connections = section.integer("max_connections", 80, 3..=100_000);
+        let catalog_database = section
+            .text("catalog_database")
+            .unwrap_or_else(|| connection.get_dbname().unwrap_or("postgres").to_owned());
+        let ca_file = section.text("ca_file").map(PathBuf::from);
+        let encrypted = section.word("tls", &[("verify-full", true), ("disable", false)]);
+        let tls = if encrypted.unwrap_or(!is_local(&connection)) {
+            Tls::VerifyFull { ca_file }
+        } else {
+            if ca_file.is_some() {
+                section.problem("ca_file", "is useless where tls is disabled");
+            }
+            Tls::Disable
+        };
+        section.finish();
+        Self {
+            name: name.into(),
+            connection,
+            advertised_host,
+            advertised_port,
+            password,
+            max_connections,
+            catalog_database,
+            tls,
+        }
+    }
+
+    /// True if packets leave this machine.
+    pub fn leaves_machine(&self) -> bool {
+        !is_local(&self.connection)
+    }
+}
+
+fn read_url(section: &Section<'_>, url: &str) -> tokio_postgres::Config {
+    if url.is_empty() {
+        return tokio_postgres::Config::new();
+    }
+    match tokio_postgres::Config::from_str(url) {
+        Ok(connection) => {
+            if connection.get_password().is_some() {
+                section.problem("url", "must not hold a password; use password_file");
+            }
+            if connection.get_hosts().len() != 1 {
+                section.problem("url", "must name one host");
+            }
+            if connection.get_user().is_none() {
+                section.problem("url", "must name the runtime role: postgres://fbs_router@host");
+            }
+            if connection.get_options().is_some() {
+                section.problem("url", "must not hold options");
+            }
+            connection
+        }
+        // The driver's text may repeat the url, and with it a password.
+        Err(_) => {
+            section.problem("url", "is no Postgres url such as postgres://fbs_router@host:5432");
+            tokio_postgres::Config::new()
+        }
+    }
+}
+
+fn advertise(section: &mut Section<'_>, connection: &tokio_postgres::Config) -> (String, u16) {
+    let host = match connection.get_hosts().first() {
+        Some(Host::Tcp(host)) => host.clone(),
+        Some(Host::Unix(path)) => path.display().to_string(),
+        None => String::new(),
+    };
+    let port = connection.get_ports().first().copied().unwrap_or(5432);
+    let Some(text) = section.text("advertise") else { return (host, port) };
+    match text.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>())) {
+        Some((host, Ok(port))) if !host.is_empty() && port > 0 => (host.to_owned(), port),
+        _ => {
+            section.problem("advertise", format!("{text:?} is not host:port"));
+            (host, port)
+        }
+    }
+}
+
+fn read_password(section: &Section<'_>, path: &Path) -> Option<SecretString> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Some(SecretString::from(text.trim_end_matches(['\n', '\r']))),
+        Err(error) => {
+            section.problem("password_file", format!("{}: {error}", path.display()));
+            None
+        }
+    }
+}
+
+fn is_local(connection: &tokio_postgres::Config) -> bool {
+    connection.get_hosts().iter().all(|host| match host {
+        Host::Unix(_) => true,
+        Host::Tcp(name) => name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()),
+    })
+}

@@ -1,0 +1,109 @@
+use super::*;
+
+const SMALLEST: &str = "[[server]]\nurl = \"postgres://fbs_router@localhost\"\n";
+
+fn parse(text: &str, settings: &[&str]) -> Result<Config, ConfigErrors> {
+    let settings: Vec<String> = settings.iter().map(|&setting| setting.to_owned()).collect();
+    Config::parse(text, Path::new("/etc/fbs-router/router.toml"), [], &settings)
+}
+
+#[test]
+fn the_smallest_useful_file_is_one_server_with_its_url() {
+    let config = parse(SMALLEST, &[]).unwrap();
+    assert_eq!(config.naming.documents_app().name.as_ref(), "fbs_dms");
+    assert_eq!(config.naming.app("fbs_license_manager").unwrap().system_database.as_deref(), Some("lic_system_db"));
+    assert_eq!(config.ledger.snapshot.as_deref(), Some(Path::new("/etc/fbs-router/router.snapshot.json")));
+    assert_eq!(config.servers[0].tls, Tls::Disable);
+}
+
+#[test]
+fn off_loopback_the_default_is_verified_tls() {
+    let config = parse("[[server]]\nurl = \"postgres://fbs_router@db.example\"\n", &[]).unwrap();
+    assert_eq!(config.servers[0].tls, Tls::VerifyFull { ca_file: None });
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once_with_their_place() {
+    let text = r#"
+        colour = "red"
+        [listen]
+        grpc = "somewhere"
+        [[server]]
+        url = "postgres://fbs_router:geheim@localhost"
+        max_connections = 0
+        [[app]]
+        name = "fbs_dms"
+        pattern = "djo_db"
+        system_database = "fbs_system_db"
+        server = "other"
+        [pool]
+        wait = "soon"
+        max_sise = 3
+        [routing]
+        isolation = "always"
+    "#;
+    let ConfigErrors(problems) = parse(text, &["pool"]).unwrap_err();
+    for place in [
+        "colour: unknown key",
+        "listen.grpc:",
+        "server[0].url: must not hold a password",
+        "server[0].max_connections:",
+        "app[0].pattern: must hold {solution} exactly once",
+        "app[0].server: no [[server]] is called `other`",
+        "pool.wait:",
+        "pool.max_sise: unknown key",
+        "routing.isolation: \"always\" is not one of",
+        "--set pool: must be KEY=VALUE",
+        "documents.app: `fbs_dms` needs a pattern",
+    ] {
+        assert!(problems.iter().any(|problem| problem.starts_with(place)), "{place} in {problems:#?}");
+    }
+    assert!(!problems.iter().any(|problem| problem.contains("geheim")));
+}
+
+#[test]
+fn flags_override_the_environment_which_overrides_the_file() {
+    let text = format!("{SMALLEST}[pool]\nmax_size = 2\nwait = \"1s\"\ncreate = \"1s\"\n");
+    let environment = [
+        ("FBS_ROUTER_POOL__MAX_SIZE".to_owned(), "3".to_owned()),
+        ("FBS_ROUTER_POOL__WAIT".to_owned(), "250ms".to_owned()),
+        ("FBS_ROUTER_SERVER__0__NAME".to_owned(), "west".to_owned()),
+    ];
+    let config = Config::parse(&text, Path::new("router.toml"), environment, &["pool.max_size=4".to_owned()]).unwrap();
+    assert_eq!(config.pool.max_size, 4);
+    assert_eq!(config.pool.wait, Duration::from_millis(250));
+    assert_eq!(config.servers[0].name.as_ref(), "west");
+}
+
+#[test]
+fn two_patterns_that_could_name_two_solutions_alike_are_refused() {
+    let text = format!(
+        "{SMALLEST}
+        [[app]]\nname = \"fbs_dms\"\npattern = \"djo_{{solution}}_db\"\nsystem_database = \"s\"
+        [[app]]\nname = \"odoo\"\npattern = \"djo_x_{{solution}}_db\"\n"
+    );
+    let ConfigErrors(problems) = parse(&text, &[]).unwrap_err();
+    assert!(problems[0].contains("could name the databases of two solutions alike"), "{problems:?}");
+}
+
+#[test]
+fn a_password_shows_in_no_debug_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    std::fs::write(&file, "canary-secret\n").unwrap();
+    let text = format!("{SMALLEST}password_file = {:?}\n", file.display().to_string());
+    let config = parse(&text, &[]).unwrap();
+    assert!(config.servers[0].password.is_some());
+    assert!(!format!("{config:?}").contains("canary-secret"));
+}
+
+#[test]
+fn the_commented_example_is_a_valid_configuration_of_the_defaults() {
+    let text = include_str!("../../../deploy/fbs-router.example.toml");
+    let config = parse(text, &[]).unwrap();
+    let defaults = parse(SMALLEST, &[]).unwrap();
+    assert_eq!(format!("{:?}", config.routing), format!("{:?}", defaults.routing));
+    assert_eq!(format!("{:?}", config.pool), format!("{:?}", defaults.pool));
+    assert_eq!(format!("{:?}", config.limits), format!("{:?}", defaults.limits));
+    assert_eq!(format!("{:?}", config.naming.apps()), format!("{:?}", defaults.naming.apps()));
+}

@@ -1,0 +1,17 @@
+//! The words of the product as types: parse, don't validate.
+//!
+//! Knows nobody: no tonic, no Postgres, no configuration. What is here cannot hold a malformed value.
+
+pub mod call;
+pub mod document;
+pub mod error;
+pub mod naming;
+pub mod placement;
+pub mod request;
+pub mod solution;
+
+pub use call::{Call, Deadline, Principal};
+pub use error::{Error, Result, Violation};
+pub use naming::{App, Naming, Pattern};
+pub use placement::{DatabaseTarget, Epoch, Placement, ServerName};
+pub use solution::SolutionId;

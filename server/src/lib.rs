@@ -1,0 +1,11 @@
+//! The fbs-router service as a library: what `main` runs, and what tests run in process.
+
+pub mod config;
+pub mod documents;
+pub mod domain;
+pub mod metrics;
+pub mod postgres;
+pub mod probe;
+pub mod routing;
+pub mod rpc;
+pub mod service;

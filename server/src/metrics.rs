@@ -1,0 +1,81 @@
+//! Counters: plain atomics, read by the ops listener.
+//!
+//! A leaf: knows nobody, and labels nothing with solutions, so that its size is fixed.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// All counters of the process.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    calls: AtomicU64,
+    failed_calls: AtomicU64,
+    internal_errors: AtomicU64,
+    first_system_writes: AtomicU64,
+    take_overs: AtomicU64,
+    ledger_changes: AtomicU64,
+    identity_mismatches: AtomicU64,
+}
+
+/// One counter, as `/metrics` shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counter {
+    /// Name, in Prometheus' style.
+    pub name: &'static str,
+    /// What it counts.
+    pub help: &'static str,
+    /// How many so far.
+    pub value: u64,
+}
+
+impl Metrics {
+    /// A call was answered.
+    pub fn call(&self, failed: bool, internal: bool) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        if failed {
+            self.failed_calls.fetch_add(1, Ordering::Relaxed);
+        }
+        if internal {
+            self.internal_errors.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A pair was written to a system database for the first time.
+    pub fn first_system_write(&self) {
+        self.first_system_writes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The ledger was changed; `take_over`: an empty solution became dedicated.
+    pub fn ledger_changed(&self, take_over: bool) {
+        self.ledger_changes.fetch_add(1, Ordering::Relaxed);
+        if take_over {
+            self.take_overs.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A connection reached another database than was meant. Anything above 0 is an alarm.
+    pub fn identity_mismatch(&self) {
+        self.identity_mismatches.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Everything, for `/metrics`.
+    pub fn counters(&self) -> [Counter; 7] {
+        let counter = |name, help, value: &AtomicU64| Counter { name, help, value: value.load(Ordering::Relaxed) };
+        [
+            counter("fbs_router_calls_total", "Calls answered.", &self.calls),
+            counter("fbs_router_calls_failed_total", "Calls answered with an error.", &self.failed_calls),
+            counter("fbs_router_internal_errors_total", "Calls answered with INTERNAL: bugs.", &self.internal_errors),
+            counter(
+                "fbs_router_first_system_writes_total",
+                "Solutions written to a system database for the first time.",
+                &self.first_system_writes,
+            ),
+            counter("fbs_router_take_overs_total", "Solutions that became dedicated.", &self.take_overs),
+            counter("fbs_router_ledger_changes_total", "Changes made to the ledger by routing.", &self.ledger_changes),
+            counter(
+                "fbs_router_identity_mismatches_total",
+                "Connections that reached another database than was meant.",
+                &self.identity_mismatches,
+            ),
+        ]
+    }
+}

@@ -1,0 +1,19 @@
+//! Connections to Postgres: made, proved, pooled, and given back clean.
+//!
+//! Knows databases by [`DatabaseTarget`](crate::domain::DatabaseTarget) and no solution. Statements reach Postgres
+//! through [`transaction`] alone, where each has a deadline and an unfinished connection goes to quarantine.
+
+pub mod connect;
+pub mod pool;
+pub mod prove;
+pub mod sqlstate;
+pub mod statement;
+mod tls;
+pub mod transaction;
+
+pub use connect::PostgresServer;
+pub use pool::{Connection, Pools};
+pub use prove::{Facts, Identity, SchemaState};
+pub use sqlstate::Failure;
+pub use statement::Statement;
+pub use tls::{TlsError, machine_tls};

@@ -1,0 +1,209 @@
+//! Opens connections to one Postgres server, and counts them.
+//!
+//! Invariant: a connection holds one permit of its server's budget from before the first packet until its socket
+//! is closed, whoever holds the connection meanwhile.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use deadpool_postgres::Connect;
+use futures_util::future::BoxFuture;
+use secrecy::ExposeSecret;
+use tokio::{sync::Semaphore, task::JoinHandle};
+use tokio_postgres::{
+    AsyncMessage, Client, NoTls, Socket,
+    config::{SslMode, TargetSessionAttrs},
+    tls::MakeTlsConnect,
+};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::tls::{self, TlsError};
+use crate::{
+    config::{self, Tls},
+    domain::ServerName,
+};
+
+/// Dead peers are noticed after this, also where the driver waits for nothing.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The TCP handshake alone; the pool's `create` timeout bounds the whole.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A Postgres server as this process reaches it.
+pub struct PostgresServer {
+    /// As the configuration calls it.
+    pub name: ServerName,
+    /// Told to callers.
+    pub advertised_host: String,
+    /// Told to callers.
+    pub advertised_port: u16,
+    /// From which the catalog is read.
+    pub catalog_database: String,
+    config: tokio_postgres::Config,
+    tls: Option<MakeRustlsConnect>,
+    budget: Arc<Semaphore>,
+    budget_size: usize,
+    opened: AtomicU64,
+}
+
+/// Connects to one database of a server; what deadpool calls.
+pub struct Connector {
+    server: Arc<PostgresServer>,
+}
+
+/// What arrives on a connection besides answers.
+pub type Notices = tokio::sync::mpsc::UnboundedReceiver<()>;
+
+// === impl PostgresServer ===
+
+impl PostgresServer {
+    /// Prepares connections as configured; opens none.
+    pub fn new(settings: &config::Server) -> Result<Self, TlsError> {
+        let mut config = settings.connection.clone();
+        config
+            .application_name("fbs-router")
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_user_timeout(TCP_USER_TIMEOUT)
+            .keepalives_idle(Duration::from_secs(30))
+            .target_session_attrs(TargetSessionAttrs::Any);
+        if let Some(password) = &settings.password {
+            config.password(password.expose_secret());
+        }
+        let tls = match &settings.tls {
+            Tls::VerifyFull { ca_file } => {
+                config.ssl_mode(SslMode::Require);
+                Some(tls::connector(ca_file.as_deref())?)
+            }
+            Tls::Disable => {
+                config.ssl_mode(SslMode::Disable);
+                None
+            }
+        };
+        Ok(Self {
+            name: settings.name.clone(),
+            advertised_host: settings.advertised_host.clone(),
+            advertised_port: settings.advertised_port,
+            catalog_database: settings.catalog_database.clone(),
+            config,
+            tls,
+            budget: Arc::new(Semaphore::new(settings.max_connections)),
+            budget_size: settings.max_connections,
+            opened: AtomicU64::new(0),
+        })
+    }
+
+    /// Opens one connection to `database`. The caller bounds the time.
+    pub async fn connect(&self, database: &str) -> Result<Client, tokio_postgres::Error> {
+        let mut config = self.config.clone();
+        config.dbname(database);
+        let (client, _task) = self.open(&config, None).await?;
+        Ok(client)
+    }
+
+    /// As [`Self::connect`], and says when a notification arrives; the channel ends with the connection.
+    pub async fn connect_listening(&self, database: &str) -> Result<(Client, Notices), tokio_postgres::Error> {
+        let mut config = self.config.clone();
+        config.dbname(database);
+        let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+        let (client, _task) = self.open(&config, Some(sender)).await?;
+        Ok((client, receiver))
+    }
+
+    /// What deadpool is given for `database`.
+    pub(super) fn pool_config(&self, database: &str) -> tokio_postgres::Config {
+        let mut config = self.config.clone();
+        config.dbname(database);
+        config
+    }
+
+    /// True if no further connection may be opened now.
+    pub fn budget_exhausted(&self) -> bool {
+        self.budget.available_permits() == 0
+    }
+
+    /// Connections open or being opened.
+    pub fn connections(&self) -> usize {
+        self.budget_size - self.budget.available_permits()
+    }
+
+    /// Connections opened since the start.
+    pub fn opened(&self) -> u64 {
+        self.opened.load(Ordering::Relaxed)
+    }
+
+    async fn open(
+        &self,
+        config: &tokio_postgres::Config,
+        notices: Option<tokio::sync::mpsc::UnboundedSender<()>>,
+    ) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
+        // Closed never; if it were, the connection would merely go uncounted.
+        let permit = Arc::clone(&self.budget).acquire_owned().await.ok();
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        match &self.tls {
+            Some(tls) => drive(config, tls.clone(), permit, notices).await,
+            None => drive(config, NoTls, permit, notices).await,
+        }
+    }
+}
+
+async fn drive<T>(
+    config: &tokio_postgres::Config,
+    tls: T,
+    permit: Option<tokio::sync::OwnedSemaphorePermit>,
+    notices: Option<tokio::sync::mpsc::UnboundedSender<()>>,
+) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error>
+where
+    T: MakeTlsConnect<Socket> + Send + 'static,
+    T::Stream: Send + 'static,
+    T::TlsConnect: Send,
+    <T::TlsConnect as tokio_postgres::tls::TlsConnect<Socket>>::Future: Send,
+{
+    let (client, mut connection) = config.connect(tls).await?;
+    let task = tokio::spawn(async move {
+        let _permit = permit;
+        while let Some(message) = std::future::poll_fn(|context| connection.poll_message(context)).await {
+            match (message, &notices) {
+                (Ok(AsyncMessage::Notification(_)), Some(notices)) => {
+                    if notices.send(()).is_err() {
+                        break;
+                    }
+                }
+                (Ok(_), _) => {}
+                (Err(error), _) => {
+                    tracing::debug!(%error, "postgres connection ended");
+                    break;
+                }
+            }
+        }
+    });
+    Ok((client, task))
+}
+
+impl fmt::Debug for PostgresServer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("PostgresServer").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+// === impl Connector ===
+
+impl Connector {
+    pub(super) fn new(server: Arc<PostgresServer>) -> Self {
+        Self { server }
+    }
+}
+
+impl Connect for Connector {
+    fn connect(
+        &self,
+        config: &tokio_postgres::Config,
+    ) -> BoxFuture<'_, Result<(Client, JoinHandle<()>), tokio_postgres::Error>> {
+        let config = config.clone();
+        Box::pin(async move { self.server.open(&config, None).await })
+    }
+}

@@ -1,0 +1,331 @@
+//! One deadpool pool a database, made on first use.
+//!
+//! Pools are keyed by [`DatabaseTarget`], so that two names of one thing cannot double its connections and the system
+//! databases are shared. Making a pool opens nothing, so it is done under the lock: two callers cannot make two.
+//!
+//! Invariant: a [`Connection`] that leaves this file has been proved since it was opened, and goes back to its pool
+//! only after the server has answered everything that was sent on it.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use arc_swap::ArcSwapOption;
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, Timeouts};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::{Facts, Failure, PostgresServer, connect::Connector, prove::prove};
+use crate::{
+    config,
+    domain::{DatabaseTarget, Deadline, Error, ServerName, error::Cause},
+};
+
+/// Longest a connection with unfinished work is waited for before it is closed.
+const QUARANTINE: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// All pools of the process.
+#[derive(Debug)]
+pub struct Pools {
+    servers: HashMap<ServerName, Arc<PostgresServer>>,
+    settings: config::Pool,
+    pools: Mutex<HashMap<DatabaseTarget, Arc<DatabasePool>>>,
+}
+
+/// The pool of one database, and what its connections proved.
+#[derive(Debug)]
+struct DatabasePool {
+    pool: Pool,
+    facts: ArcSwapOption<Facts>,
+    used: Mutex<Instant>,
+}
+
+/// A proved connection, on loan.
+#[derive(Debug)]
+pub struct Connection {
+    object: Option<Object>,
+    facts: Arc<Facts>,
+    /// True while something was sent whose answer has not come.
+    unfinished: bool,
+}
+
+/// Why no connection was had.
+#[derive(Debug)]
+pub enum CheckoutError {
+    /// All connections of the database, or of the server's budget, are in use.
+    Exhausted,
+    /// The caller's deadline passed.
+    DeadlinePassed,
+    /// Connecting failed.
+    Failed(Failure, Error),
+    /// The role could pass the policies; nothing may run as it.
+    RoleTooPowerful,
+}
+
+/// What a pool looks like now.
+#[derive(Debug, Clone, Copy)]
+pub struct PoolStatus {
+    /// Connections.
+    pub size: usize,
+    /// Of which idle.
+    pub idle: usize,
+    /// Callers waiting.
+    pub waiting: usize,
+}
+
+// === impl Pools ===
+
+impl Pools {
+    /// Pools on these servers; opens nothing.
+    pub fn new(servers: impl IntoIterator<Item = Arc<PostgresServer>>, settings: config::Pool) -> Self {
+        Self {
+            servers: servers.into_iter().map(|server| (server.name.clone(), server)).collect(),
+            settings,
+            pools: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// The server of that name.
+    pub fn server(&self, name: &str) -> Option<&Arc<PostgresServer>> {
+        self.servers.get(name)
+    }
+
+    /// A proved connection to `target`, by `deadline` at the latest.
+    pub async fn checkout(&self, target: &DatabaseTarget, deadline: Deadline) -> Result<Connection, CheckoutError> {
+        let Some(server) = self.servers.get(&target.server) else {
+            let what = "its server is not in this router's configuration";
+            return Err(CheckoutError::Failed(Failure::Refused, Error::DatabaseMisconfigured { what, cause: None }));
+        };
+        if server.budget_exhausted() {
+            self.make_room(target);
+        }
+        let pool = self.pool(server, target);
+        match timeout_at(deadline.instant(), self.get(server, target, &pool)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(CheckoutError::DeadlinePassed),
+        }
+    }
+
+    /// Forgets everything about a database: its connections are closed as they come back.
+    pub fn close(&self, target: &DatabaseTarget) {
+        if let Some(pool) = self.lock().remove(target) {
+            pool.pool.close();
+        }
+    }
+
+    /// Closes connections idle for longer than configured, and pools without any.
+    pub fn reap(&self) {
+        let idle = self.settings.idle;
+        self.lock().retain(|_, pool| {
+            pool.pool.retain(|_, metrics| metrics.last_used() < idle);
+            pool.pool.status().size > 0 || pool.used().elapsed() < idle
+        });
+    }
+
+    /// How often to [`reap`](Self::reap).
+    pub fn reap_interval(&self) -> std::time::Duration {
+        self.settings.idle / 2
+    }
+
+    /// Closes all pools: the service ends.
+    pub fn close_all(&self) {
+        for (_, pool) in self.lock().drain() {
+            pool.pool.close();
+        }
+    }
+
+    /// Each pool as it is now.
+    pub fn status(&self) -> Vec<(DatabaseTarget, PoolStatus)> {
+        self.lock()
+            .iter()
+            .map(|(target, pool)| {
+                let status = pool.pool.status();
+                let status = PoolStatus { size: status.size, idle: status.available, waiting: status.waiting };
+                (target.clone(), status)
+            })
+            .collect()
+    }
+
+    async fn get(
+        &self,
+        server: &PostgresServer,
+        target: &DatabaseTarget,
+        pool: &DatabasePool,
+    ) -> Result<Connection, CheckoutError> {
+        let object = match pool.pool.get().await {
+            Ok(object) => object,
+            Err(PoolError::Backend(error)) => {
+                let failure = Failure::of(&error, true);
+                return Err(CheckoutError::Failed(failure, failure.into_error(error)));
+            }
+            Err(PoolError::Timeout(deadpool_postgres::TimeoutType::Wait)) => return Err(CheckoutError::Exhausted),
+            Err(PoolError::Timeout(_)) if server.budget_exhausted() => return Err(CheckoutError::Exhausted),
+            Err(error) => {
+                let error = Error::DatabaseUnavailable { cause: Some(Cause::new(error)) };
+                return Err(CheckoutError::Failed(Failure::Unavailable, error));
+            }
+        };
+        pool.touch();
+        if Object::metrics(&object).recycle_count > 0
+            && let Some(facts) = pool.facts.load_full()
+        {
+            return Ok(Connection { object: Some(object), facts, unfinished: false });
+        }
+        self.prove(target, pool, object).await
+    }
+
+    /// Proves a new connection. Until that is done it is `unfinished`, so that a caller who leaves in between
+    /// cannot put an unproved connection into the pool.
+    async fn prove(
+        &self,
+        target: &DatabaseTarget,
+        pool: &DatabasePool,
+        object: Object,
+    ) -> Result<Connection, CheckoutError> {
+        let mut unproved = Unproved(Some(object));
+        let Some(client) = unproved.0.as_ref() else { return Err(CheckoutError::DeadlinePassed) };
+        let facts = match timeout(self.settings.create, prove(client)).await {
+            Ok(Ok(facts)) => Arc::new(facts),
+            Ok(Err(error)) => {
+                let failure = Failure::of(&error, true);
+                return Err(CheckoutError::Failed(failure, failure.into_error(error)));
+            }
+            Err(_) => {
+                let error = Error::DatabaseUnavailable { cause: None };
+                return Err(CheckoutError::Failed(Failure::Unavailable, error));
+            }
+        };
+        if facts.role_too_powerful {
+            return Err(CheckoutError::RoleTooPowerful);
+        }
+        if facts.in_recovery {
+            self.close(target);
+            return Err(CheckoutError::Failed(Failure::Standby, Error::DatabaseUnavailable { cause: None }));
+        }
+        // Another database answers to the name now: what the older connections proved no longer holds.
+        if pool
+            .facts
+            .load()
+            .as_ref()
+            .is_some_and(|before| before.oid != facts.oid || before.system_identifier != facts.system_identifier)
+        {
+            self.close(target);
+        }
+        pool.facts.store(Some(Arc::clone(&facts)));
+        Ok(Connection { object: unproved.0.take(), facts, unfinished: false })
+    }
+
+    fn pool(&self, server: &Arc<PostgresServer>, target: &DatabaseTarget) -> Arc<DatabasePool> {
+        let mut pools = self.lock();
+        if let Some(pool) = pools.get(target) {
+            return Arc::clone(pool);
+        }
+        let pool = Arc::new(DatabasePool::new(server, target, &self.settings));
+        pools.insert(target.clone(), Arc::clone(&pool));
+        pool
+    }
+
+    /// Closes the idle connections of the database that was used longest ago, on the same server.
+    fn make_room(&self, wanted: &DatabaseTarget) {
+        let pools = self.lock();
+        let oldest = pools
+            .iter()
+            .filter(|(target, pool)| {
+                target.server == wanted.server && *target != wanted && pool.pool.status().available > 0
+            })
+            .min_by_key(|(_, pool)| pool.used());
+        if let Some((_, pool)) = oldest {
+            pool.pool.retain(|_, _| false);
+        }
+    }
+
+    /// The map is whole whenever the lock is free, also after a panic.
+    fn lock(&self) -> MutexGuard<'_, HashMap<DatabaseTarget, Arc<DatabasePool>>> {
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl DatabasePool ===
+
+impl DatabasePool {
+    fn new(server: &Arc<PostgresServer>, target: &DatabaseTarget, settings: &config::Pool) -> Self {
+        // `Fast` asks only whether the socket is open; clean state is the transaction wrapper's, not recycling's.
+        let manager = Manager::from_connect(
+            server.pool_config(&target.name),
+            Connector::new(Arc::clone(server)),
+            ManagerConfig { recycling_method: RecyclingMethod::Fast },
+        );
+        let pool = Pool::builder(manager)
+            .max_size(settings.max_size)
+            .timeouts(Timeouts {
+                wait: Some(settings.wait),
+                create: Some(settings.create),
+                recycle: Some(settings.recycle),
+            })
+            .runtime(Runtime::Tokio1)
+            .build();
+        let pool = match pool {
+            Ok(pool) => pool,
+            Err(deadpool_postgres::BuildError::NoRuntimeSpecified) => unreachable!("the runtime is set above"),
+        };
+        Self { pool, facts: ArcSwapOption::empty(), used: Mutex::new(Instant::now()) }
+    }
+
+    fn used(&self) -> Instant {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn touch(&self) {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+}
+
+/// Closes the connection unless it is taken out.
+struct Unproved(Option<Object>);
+
+impl Drop for Unproved {
+    fn drop(&mut self) {
+        if let Some(object) = self.0.take() {
+            drop(Object::take(object));
+        }
+    }
+}
+
+// === impl Connection ===
+
+impl Connection {
+    /// What it proved.
+    pub fn facts(&self) -> &Arc<Facts> {
+        &self.facts
+    }
+
+    /// The driver's client. For `transaction` alone: it keeps the books of what is unfinished.
+    pub(super) fn client(&self) -> Option<&deadpool_postgres::ClientWrapper> {
+        self.object.as_deref()
+    }
+
+    pub(super) fn set_unfinished(&mut self, unfinished: bool) {
+        self.unfinished = unfinished;
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let Some(object) = self.object.take() else { return };
+        if !self.unfinished {
+            return;
+        }
+        // Quarantine: the object keeps its place in the pool until the server has answered, or it is closed.
+        // Outside a runtime (the process ends) there is nobody to wait: close.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            drop(Object::take(object));
+            return;
+        };
+        runtime.spawn(async move {
+            let clean = timeout(QUARANTINE, object.batch_execute("ROLLBACK")).await;
+            if !matches!(clean, Ok(Ok(()))) {
+                drop(Object::take(object));
+            }
+        });
+    }
+}

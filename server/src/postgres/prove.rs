@@ -1,0 +1,107 @@
+//! What a connection is really connected to.
+//!
+//! Asked once on each new connection, in one round trip, before anything else runs on it. Only facts are gathered
+//! here; whether they are the ones that were meant is decided by whoever knows the solution.
+
+use std::sync::LazyLock;
+
+use futures_util::future::join3;
+use tokio_postgres::{Client, Row, error::SqlState};
+use uuid::Uuid;
+
+/// What a connection said about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// `current_database()`.
+    pub database: String,
+    /// `pg_database.oid`.
+    pub oid: u32,
+    /// The cluster's `system_identifier`.
+    pub system_identifier: u64,
+    /// A standby.
+    pub in_recovery: bool,
+    /// Superuser, BYPASSRLS, or member of another role: policies would not hold.
+    pub role_too_powerful: bool,
+    /// The documents schema.
+    pub schema: SchemaState,
+    /// The identity row, if there is one.
+    pub identity: Option<Identity>,
+}
+
+/// The documents schema of a database, as far as this build can serve it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SchemaState {
+    /// Not there.
+    Absent,
+    /// There, and older than this build serves.
+    TooOld,
+    /// There, and made for newer builds only.
+    TooNew,
+    /// There.
+    Ready(i32),
+}
+
+/// The identity row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Of the database.
+    pub database_uuid: Uuid,
+    /// Whose it is; none for a system database.
+    pub solution: Option<String>,
+    /// Its ledger; none until claimed.
+    pub ledger_id: Option<Uuid>,
+}
+
+const FACTS: &str = include_str!("prove_facts.sql");
+const VERSION: &str = include_str!("prove_version.sql");
+const IDENTITY: &str = include_str!("prove_identity.sql");
+
+static ABSENT: LazyLock<[SqlState; 3]> =
+    LazyLock::new(|| [SqlState::UNDEFINED_TABLE, SqlState::INVALID_SCHEMA_NAME, SqlState::INSUFFICIENT_PRIVILEGE]);
+
+/// Asks the connection what it is connected to. One round trip; the caller bounds the time.
+pub async fn prove(client: &Client) -> Result<Facts, tokio_postgres::Error> {
+    let (facts, version, identity) =
+        join3(client.query_typed(FACTS, &[]), client.query_typed(VERSION, &[]), client.query_typed(IDENTITY, &[]))
+            .await;
+    let facts = facts?;
+    let facts = facts.first();
+    let schema = match absent_is_none(version)? {
+        Some(rows) => rows.first().map_or(SchemaState::Absent, schema_state),
+        None => SchemaState::Absent,
+    };
+    let identity = absent_is_none(identity)?.and_then(|rows| {
+        rows.first().map(|row| Identity { database_uuid: row.get(0), solution: row.get(1), ledger_id: row.get(2) })
+    });
+    Ok(Facts {
+        database: facts.map(|row| row.get(0)).unwrap_or_default(),
+        oid: facts.map(|row| row.get(1)).unwrap_or_default(),
+        system_identifier: facts.and_then(|row| row.get::<_, String>(2).parse().ok()).unwrap_or_default(),
+        in_recovery: facts.is_some_and(|row| row.get(3)),
+        role_too_powerful: facts.is_none_or(|row| row.get(4)),
+        schema,
+        identity,
+    })
+}
+
+fn schema_state(row: &Row) -> SchemaState {
+    let (Some(version), Some(compatible_from)) = (row.get::<_, Option<i32>>(0), row.get::<_, Option<i32>>(1)) else {
+        return SchemaState::Absent;
+    };
+    if version < fbs_router_schema::DOCUMENTS_OLDEST_SERVED {
+        SchemaState::TooOld
+    } else if compatible_from > fbs_router_schema::DOCUMENTS_VERSION {
+        SchemaState::TooNew
+    } else {
+        SchemaState::Ready(version)
+    }
+}
+
+/// A table that is not there is an answer; anything else is a failure.
+fn absent_is_none(rows: Result<Vec<Row>, tokio_postgres::Error>) -> Result<Option<Vec<Row>>, tokio_postgres::Error> {
+    match rows {
+        Ok(rows) => Ok(Some(rows)),
+        Err(error) if error.code().is_some_and(|code| ABSENT.contains(code)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,34 @@
+//! Where each (solution, app) lives, and the only way to its data.
+//!
+//! `catalog` and `ledger` are read by background tasks into the immutable `table`; `decide` turns evidence into a
+//! verdict; `resolve` gathers the evidence for one call; `session` is the only way from a solution to SQL.
+//!
+//! Invariants: no failure leads to the system database; a [`Session`] is made here alone, and carries solution,
+//! placement and epoch into every statement.
+
+mod catalog;
+pub mod decide;
+pub mod evidence;
+mod flights;
+mod gather;
+mod inside;
+mod ledger;
+mod ledger_read;
+mod ledger_write;
+mod refresh;
+mod resolve;
+pub mod route;
+mod router;
+mod session;
+mod snapshot;
+mod table;
+
+pub use self::{
+    catalog::ScanError,
+    decide::{CandidateReason, Step, Trace},
+    ledger_read::LedgerError,
+    resolve::{Ask, Intent, Resolution},
+    route::{Candidate, Route, RouteState},
+    router::{Readiness, Router},
+    session::{Session, Writer},
+};

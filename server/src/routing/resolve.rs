@@ -1,0 +1,360 @@
+//! Gathers evidence for one call until the decision settles, and writes what the decision asks to be written.
+//!
+//! The common case, a recorded placement, is answered from the table without waiting for anybody.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    decide::{Act, Need, Trace, Verdict, decide},
+    evidence::{Found, Inside, LedgerRead, LedgerSays, Presence, RecordedAt, Rows},
+    gather::Gathered,
+    inside::{Look, Looking},
+    ledger_write::{LedgerWriter, Registered, activate_fence, checkout, retire_fence},
+    route::{Route, RouteState},
+    router::Router,
+    table::Table,
+};
+use crate::{
+    config::Isolation,
+    domain::{App, Deadline, Error, Result, SolutionId},
+};
+
+/// Evidence is gathered at most so often: each step settles something, so more is a bug or a very restless world.
+const STEPS: usize = 12;
+
+/// What is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// The app.
+    pub app: &'a App,
+    /// The documents app.
+    pub is_documents: bool,
+    /// The solution.
+    pub solution: &'a SolutionId,
+    /// Never the system database.
+    pub dedicated_only: bool,
+    /// What for.
+    pub intent: Intent,
+    /// Who asks: the audit of a taking over names him.
+    pub principal: &'a str,
+    /// Until when.
+    pub deadline: Deadline,
+}
+
+/// What a route is wanted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intent {
+    /// To read, or to know: an absence seen a moment ago will do.
+    Read,
+    /// To write: nothing seen before the call proves an absence.
+    Write,
+    /// To look again at a database that is not used yet, in the background.
+    Look,
+}
+
+/// How one pair was resolved.
+#[derive(Debug)]
+pub struct Resolution {
+    /// The route, or why there is none.
+    pub outcome: Result<Route>,
+    /// The rules tried, if they were asked for.
+    pub trace: Trace,
+    /// Age of the catalog that was used.
+    pub catalog_age: Option<Duration>,
+    /// Age of the ledger that was used.
+    pub ledger_age: Option<Duration>,
+}
+
+impl Router {
+    /// Where a pair lives.
+    pub async fn resolve(self: &Arc<Self>, ask: &Ask<'_>) -> Result<Route> {
+        self.resolve_traced(ask, &mut Trace::default()).await
+    }
+
+    /// As [`Self::resolve`], telling how.
+    pub async fn explain(self: &Arc<Self>, ask: &Ask<'_>) -> Resolution {
+        let mut trace = Trace::kept();
+        let outcome = self.resolve_traced(ask, &mut trace).await;
+        let table = self.table.load_full();
+        let began = table.catalogs.values().filter_map(|view| Some(view.last.as_ref()?.began)).min();
+        Resolution {
+            outcome,
+            trace,
+            catalog_age: began.map(|began| began.elapsed()),
+            ledger_age: table.ledger.read_began.map(|began| began.elapsed()),
+        }
+    }
+
+    /// The route in whatever state it is, for people; none if nothing is known of a place.
+    pub fn route_in_any_state(&self, ask: &Ask<'_>, error: &Error) -> Option<Route> {
+        let table = self.table.load_full();
+        let state = match error {
+            Error::RouteMoving => RouteState::Moving,
+            Error::DatabaseDetached => RouteState::Detached,
+            Error::PlacementConflict(_) | Error::DatabaseIdentityMismatch { .. } => RouteState::Conflict,
+            _ => RouteState::Unknown,
+        };
+        let record = table.ledger.placement(&ask.app.name, ask.solution.as_str())?;
+        let route = match &record.at {
+            RecordedAt::Dedicated { .. } => Route::dedicated(ask.app, ask.solution, &table, &self.pools),
+            RecordedAt::System => {
+                Route::system(ask.app, ask.is_documents, ask.solution, record.epoch, None, &table, &self.pools)
+            }
+        };
+        route.ok().map(|route| Route { state, ..route })
+    }
+
+    async fn resolve_traced(self: &Arc<Self>, ask: &Ask<'_>, trace: &mut Trace) -> Result<Route> {
+        if ask.app.pattern.is_none() {
+            // Configuration alone: no record, no scan.
+            trace.pass("no-pattern", "the app has no pattern: always the system database");
+            if ask.dedicated_only {
+                return Err(Error::IsolationRequired);
+            }
+            let table = self.table.load_full();
+            return Route::system(ask.app, ask.is_documents, ask.solution, 0, None, &table, &self.pools);
+        }
+        let mut gathered = Gathered::new();
+        let mut flight = None;
+        for _ in 0..STEPS {
+            let table = self.table.load_full();
+            let verdict = decide(&self.evidence(&table, ask, &gathered), trace);
+            // Whatever is not just waiting is done by one call a pair; the others find its result.
+            if flight.is_none() && matches!(verdict, Verdict::Act(_) | Verdict::Need(Need::Inside(_) | Need::Rows)) {
+                let lock = self.flights.enter(&ask.app.name, ask.solution);
+                match timeout_at(ask.deadline.instant(), lock).await {
+                    Ok(guard) => flight = Some(guard),
+                    Err(_) => return Err(Error::DeadlineExceeded("waiting for the route")),
+                }
+                continue;
+            }
+            match verdict {
+                Verdict::Dedicated => return self.dedicated(ask, &table, &gathered).await,
+                Verdict::System { epoch, candidate } => {
+                    self.look_again(ask, candidate.as_ref().map(|(found, _)| found), &table);
+                    return Route::system(
+                        ask.app,
+                        ask.is_documents,
+                        ask.solution,
+                        epoch,
+                        candidate,
+                        &table,
+                        &self.pools,
+                    );
+                }
+                Verdict::Refused(error) => match self.doubtful(&table, ask, &gathered, &error) {
+                    Some(found) => self.fetch(Need::Inside(found), ask, &table, &mut gathered).await?,
+                    None => return Err(error),
+                },
+                Verdict::Need(need) => self.fetch(need, ask, &table, &mut gathered).await?,
+                Verdict::Act(act) => self.act(act, ask, &table, &mut gathered).await?,
+            }
+        }
+        Err(Error::RouteUnknown("ledger, catalog and databases keep changing"))
+    }
+
+    /// A dedicated route; if its database was looked into on the way, its fence is opened where it is not yet.
+    async fn dedicated(&self, ask: &Ask<'_>, table: &Table, gathered: &Gathered) -> Result<Route> {
+        let route = Route::dedicated(ask.app, ask.solution, table, &self.pools);
+        if let (Ok(route), Some((found, Inside::Ready { uuid, fence }))) = (&route, gathered.looks.last())
+            && ask.is_documents
+            && table.ledger.origin == super::ledger::Origin::Ledger
+            && fence.is_none_or(|fence| fence.epoch < route.epoch)
+        {
+            let connection = checkout(&self.pools, &found.target, ask.deadline).await?;
+            activate_fence(connection, ask.solution, route.epoch, *uuid, ask.deadline).await?;
+        }
+        route
+    }
+
+    /// The database whose remembered state refuses the call, if it is time to look there again.
+    fn doubtful(&self, table: &Table, ask: &Ask<'_>, gathered: &Gathered, error: &Error) -> Option<Found> {
+        if !matches!(error, Error::DatabaseIdentityMismatch { .. } | Error::PlacementConflict(_)) {
+            return None;
+        }
+        let Presence::Present(found) = self.evidence(table, ask, gathered).presence else { return None };
+        let remembered = self.looks.get(&found)?;
+        (gathered.looks.is_empty() && remembered.at.elapsed() >= self.settings.absence_ttl).then_some(found)
+    }
+
+    async fn fetch(&self, need: Need, ask: &Ask<'_>, table: &Table, gathered: &mut Gathered) -> Result<()> {
+        match need {
+            Need::Scan => {
+                self.scan_all(ask.deadline).await;
+                gathered.scanned = true;
+            }
+            Need::Ledger => {
+                let recorded = table.ledger.placement(&ask.app.name, ask.solution.as_str()).is_some();
+                let read = if recorded {
+                    self.ledger_pulse.fresh(ask.deadline).await
+                } else {
+                    // A pair without a record needs both; neither waits for the other.
+                    gathered.scanned = true;
+                    tokio::join!(self.ledger_pulse.fresh(ask.deadline), self.scan_all(ask.deadline)).0
+                };
+                gathered.ledger_read = if read.is_ok() { LedgerRead::Fresh } else { LedgerRead::Failed };
+            }
+            Need::Inside(found) => {
+                let at = Instant::now();
+                let inside = self.looking(ask, table).look(&found).await;
+                self.looks.put(&found, Look { inside: inside.clone(), rows: Rows::NotCounted, at });
+                gathered.looks.push((found, inside));
+            }
+            Need::Rows => {
+                let at = Instant::now();
+                gathered.rows = match self.writer(ask).rows().await {
+                    Ok(true) => Rows::Some,
+                    Ok(false) => Rows::None,
+                    Err(_) => Rows::CouldNotLook,
+                };
+                if let Some((found, inside)) = gathered.looks.last() {
+                    self.looks.put(found, Look { inside: inside.clone(), rows: gathered.rows, at });
+                }
+            }
+        }
+        if ask.deadline.passed() {
+            return Err(Error::DeadlineExceeded("finding the route"));
+        }
+        Ok(())
+    }
+
+    async fn act(&self, act: Act, ask: &Ask<'_>, table: &Table, gathered: &mut Gathered) -> Result<()> {
+        let writer = self.writer(ask);
+        let record = table.ledger.placement(&ask.app.name, ask.solution.as_str());
+        let recorded_uuid = record.and_then(|record| match &record.at {
+            RecordedAt::Dedicated { uuid, .. } => *uuid,
+            RecordedAt::System => None,
+        });
+        let epoch = record.map(|record| record.epoch);
+        let changed = match &act {
+            Act::TakeOver { found, uuid } => {
+                let registered = self.registered(ask, table);
+                writer.take_over(found, *uuid, epoch, &registered, ask.principal).await
+            }
+            Act::RecordDedicated(found) => writer.record_dedicated(found).await,
+            Act::RecordSystem => match table.ledger.database_uuid {
+                Some(uuid) => writer.record_system(uuid).await,
+                None => Ok(false),
+            },
+            Act::AdoptOid(found) => match (epoch, recorded_uuid) {
+                (Some(epoch), Some(uuid)) => writer.adopt_oid(found.oid, epoch, uuid).await,
+                _ => Ok(false),
+            },
+            Act::Follow(found) => match (epoch, recorded_uuid) {
+                (Some(epoch), Some(uuid)) => writer.follow(found, epoch, uuid).await,
+                _ => Ok(false),
+            },
+            Act::Retire { found, .. } => {
+                let connection = checkout(&self.pools, &found.target, ask.deadline).await?;
+                retire_fence(connection, ask.solution, epoch.unwrap_or(0), ask.deadline).await?;
+                gathered.looks.retain(|(seen, _)| seen.target != found.target);
+                return Ok(());
+            }
+        };
+        // The ledger could not be written: it is not known where the solution lives.
+        let changed = changed.map_err(|error| match error {
+            Error::DatabaseUnavailable { .. } => Error::RouteUnknown("the ledger cannot be written"),
+            other => other,
+        })?;
+        if changed {
+            self.metrics.ledger_changed(matches!(act, Act::TakeOver { .. }));
+            tracing::info!(solution = %ask.solution, app = %ask.app.name, change = ?act, "changed the ledger");
+        }
+        gathered.rows = Rows::NotCounted;
+        if self.ledger_pulse.fresh(ask.deadline).await.is_err() {
+            return Err(Error::RouteUnknown("the ledger was written and cannot be read"));
+        }
+        gathered.ledger_read = LedgerRead::Fresh;
+        Ok(())
+    }
+
+    /// What the taking over expects to find registered.
+    fn registered(&self, ask: &Ask<'_>, table: &Table) -> Registered {
+        table.ledger.registration(&ask.app.name, ask.solution.as_str()).map_or_else(Registered::default, |found| {
+            Registered {
+                server: found.server.as_deref().map(str::to_owned),
+                database: found.database.clone(),
+                required: found.isolation == Isolation::Required,
+            }
+        })
+    }
+
+    /// Looks at a recorded SYSTEM pair's own database in the background, if one is listed and the last look is old.
+    fn look_again(self: &Arc<Self>, ask: &Ask<'_>, candidate: Option<&Found>, table: &Table) {
+        if !ask.is_documents || ask.intent == Intent::Look {
+            return;
+        }
+        let evidence = self.evidence(table, ask, &Gathered::new());
+        let Presence::Present(found) = &evidence.presence else { return };
+        if !matches!(evidence.ledger, LedgerSays::Record(_)) || candidate.is_some_and(|candidate| candidate != found) {
+            return;
+        }
+        if self.looks.get(found).is_some_and(|look| look.at.elapsed() < self.settings.scan_interval) {
+            return;
+        }
+        let Some(guard) = self.flights.try_enter_look(&ask.app.name, ask.solution) else { return };
+        let (router, app, solution) = (Arc::clone(self), ask.app.clone(), ask.solution.clone());
+        tokio::spawn(async move {
+            let _guard = guard;
+            let ask = Ask {
+                app: &app,
+                is_documents: true,
+                solution: &solution,
+                dedicated_only: false,
+                intent: Intent::Look,
+                principal: "fbs-router",
+                deadline: Deadline::after(router.settings.scan_timeout),
+            };
+            router.look_for(&ask).await;
+        });
+    }
+
+    /// Looks at a pair's own database and does what follows, for nobody in particular.
+    pub(super) async fn look_for(self: &Arc<Self>, ask: &Ask<'_>) {
+        let mut gathered = Gathered::new();
+        for _ in 0..STEPS {
+            let table = self.table.load_full();
+            let mut evidence = self.evidence(&table, ask, &gathered);
+            // The point of this call is to look.
+            if let (Presence::Present(found), Inside::NotLooked) = (&evidence.presence, &evidence.inside) {
+                let found = found.clone();
+                if self.fetch(Need::Inside(found), ask, &table, &mut gathered).await.is_err() {
+                    return;
+                }
+                evidence = self.evidence(&table, ask, &gathered);
+            }
+            let step = match decide(&evidence, &mut Trace::default()) {
+                Verdict::Need(need) => self.fetch(need, ask, &table, &mut gathered).await,
+                Verdict::Act(act) => self.act(act, ask, &table, &mut gathered).await,
+                Verdict::Dedicated => return drop(self.dedicated(ask, &table, &gathered).await),
+                Verdict::System { .. } | Verdict::Refused(_) => return,
+            };
+            if step.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn writer<'w>(&'w self, ask: &Ask<'w>) -> LedgerWriter<'w> {
+        LedgerWriter {
+            pools: &self.pools,
+            ledger: &self.ledger_target,
+            solution: ask.solution,
+            app: &ask.app.name,
+            deadline: ask.deadline,
+        }
+    }
+
+    fn looking<'l>(&'l self, ask: &Ask<'l>, table: &'l Table) -> Looking<'l> {
+        Looking {
+            pools: &self.pools,
+            table,
+            app: ask.app,
+            is_documents: ask.is_documents,
+            solution: ask.solution,
+            deadline: ask.deadline,
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! gRPC: one file a service, and what surrounds every call.
+//!
+//! The only room that knows tonic, besides `service`. Generated types stop at `convert` and `route`; statuses are
+//! made in `status` alone; `observe` gives every call its deadline, its span and its counters.
+
+pub mod convert;
+mod document_service;
+pub mod health;
+pub mod observe;
+mod reply;
+mod route;
+mod router_service;
+pub mod status;
+pub mod tokens;
+
+pub use self::{document_service::Documents, router_service::Routes};

@@ -1,0 +1,151 @@
+//! `fbs.router.v1.RouterService`: where a solution's data lives.
+
+use std::sync::Arc;
+
+use fbs_router_proto::router::v1::{
+    BatchResolveDatabasesRequest, BatchResolveDatabasesResponse, ExplainRouteRequest, ExplainRouteResponse,
+    ResolveDatabaseRequest, ResolveDatabaseResponse, ResolveResult, explain_route_response::Step,
+    resolve_result::Outcome, router_service_server::RouterService,
+};
+use futures_util::{StreamExt, stream};
+use tonic::{Request, Response, Status};
+use tonic_types::pb;
+
+use super::{
+    reply::{call, plain},
+    route::{self, ResolveRequest, duration},
+    status::status,
+};
+use crate::{
+    domain::{Call, Error, Result, Violation},
+    routing::{Ask, Intent, Route, Router},
+};
+
+/// Most pairs of one batch.
+const BATCH: usize = 1_000;
+/// Pairs of one batch that are resolved at once; most are answered from memory anyway.
+const BATCH_AT_ONCE: usize = 32;
+
+/// The service.
+#[derive(Debug, Clone)]
+pub struct Routes {
+    router: Arc<Router>,
+}
+
+impl Routes {
+    /// Answers from `router`.
+    pub fn new(router: Arc<Router>) -> Self {
+        Self { router }
+    }
+
+    async fn resolve(&self, call: &Call, request: ResolveDatabaseRequest) -> Result<ResolveDatabaseResponse> {
+        let request = route::request(request, &self.router.naming)?;
+        let found = self.router.resolve(&ask(call, &request)).await;
+        let found = check_database(found, &request)?;
+        Ok(route::resolved(found, self.router.cache_ttl()))
+    }
+
+    async fn explain(&self, call: &Call, request: ExplainRouteRequest) -> Result<ExplainRouteResponse> {
+        let request =
+            request.request.ok_or_else(|| Error::FieldInvalid(vec![Violation::new("request", "must be given")]))?;
+        let request = route::request(request, &self.router.naming)?;
+        let ask = ask(call, &request);
+        let resolution = self.router.explain(&ask).await;
+        let route = match &resolution.outcome {
+            Ok(route) => Some(route.clone()),
+            Err(error) => self.router.route_in_any_state(&ask, error),
+        };
+        let outcome =
+            check_database(resolution.outcome, &request).map(|found| route::resolved(found, self.router.cache_ttl()));
+        // The older of the two is the age of what was decided with.
+        let age = resolution.catalog_age.max(resolution.ledger_age).and_then(duration);
+        let steps = resolution
+            .trace
+            .into_steps()
+            .into_iter()
+            .map(|step| Step {
+                rule: step.rule.to_owned(),
+                finding: step.finding,
+                decided: step.decided,
+                evidence_age: age,
+            })
+            .collect();
+        Ok(ExplainRouteResponse { steps, outcome: Some(result(outcome)), route: route.map(route::route) })
+    }
+}
+
+#[tonic::async_trait]
+impl RouterService for Routes {
+    async fn resolve_database(
+        &self,
+        request: Request<ResolveDatabaseRequest>,
+    ) -> Result<Response<ResolveDatabaseResponse>, Status> {
+        let call = call(&request)?;
+        plain(self.resolve(&call, request.into_inner()).await)
+    }
+
+    async fn batch_resolve_databases(
+        &self,
+        request: Request<BatchResolveDatabasesRequest>,
+    ) -> Result<Response<BatchResolveDatabasesResponse>, Status> {
+        let call = call(&request)?;
+        let requests = request.into_inner().requests;
+        if requests.is_empty() || requests.len() > BATCH {
+            let problem = format!("must hold 1 to {BATCH} requests");
+            return plain(Err(Error::BatchInvalid(vec![Violation::new("requests", problem)])));
+        }
+        let results = stream::iter(requests)
+            .map(|request| async { result(self.resolve(&call, request).await) })
+            .buffered(BATCH_AT_ONCE)
+            .collect()
+            .await;
+        plain(Ok(BatchResolveDatabasesResponse { results }))
+    }
+
+    async fn explain_route(
+        &self,
+        request: Request<ExplainRouteRequest>,
+    ) -> Result<Response<ExplainRouteResponse>, Status> {
+        let call = call(&request)?;
+        plain(self.explain(&call, request.into_inner()).await)
+    }
+}
+
+fn ask<'a>(call: &'a Call, request: &'a ResolveRequest<'a>) -> Ask<'a> {
+    Ask {
+        app: request.app,
+        is_documents: request.is_documents,
+        solution: &request.solution,
+        dedicated_only: request.dedicated_only,
+        intent: Intent::Read,
+        principal: call.principal.id(),
+        deadline: call.deadline,
+    }
+}
+
+/// Explicit routing never chooses a database: it only checks the one that was chosen.
+fn check_database(found: Result<Route>, request: &ResolveRequest<'_>) -> Result<Route> {
+    let found = found?;
+    match &request.database {
+        Some(wanted) if **wanted != *found.database.target.name => Err(Error::DatabaseMismatch),
+        Some(_) | None => Ok(found),
+    }
+}
+
+fn result(outcome: Result<ResolveDatabaseResponse>) -> ResolveResult {
+    let outcome = match outcome {
+        Ok(resolved) => Outcome::Resolved(resolved),
+        Err(error) => Outcome::Error(as_message(&status(&error))),
+    };
+    ResolveResult { outcome: Some(outcome) }
+}
+
+/// A status as a message: its details are the encoded `google.rpc.Status`.
+fn as_message(status: &Status) -> pb::Status {
+    use prost::Message;
+    pb::Status::decode(status.details()).unwrap_or_else(|_| pb::Status {
+        code: status.code().into(),
+        message: status.message().to_owned(),
+        details: Vec::new(),
+    })
+}

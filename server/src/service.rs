@@ -1,0 +1,257 @@
+//! The wiring, and the only one: configuration → postgres → routing → rpc → health → drain.
+//!
+//! `main` binds and runs it; tests do the same in process on port 0. Nothing here decides anything about a call.
+
+mod ops;
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use fbs_router_proto::{
+    FILE_DESCRIPTOR_SET, document::v1::document_service_server::DocumentServiceServer,
+    router::v1::router_service_server::RouterServiceServer,
+};
+use tokio::{
+    net::{TcpListener, UnixListener},
+    sync::watch,
+    task::JoinSet,
+};
+use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
+use tonic::{service::Routes as TonicRoutes, transport::Server};
+use tonic_health::server::HealthReporter;
+
+use crate::{
+    config::{Config, Limits},
+    metrics::Metrics,
+    postgres::PostgresServer,
+    routing::{LedgerError, Readiness, Router},
+    rpc::{
+        Documents, Routes,
+        health::{self, Reported},
+        observe::Observe,
+        tokens::Tokens,
+    },
+};
+
+/// Longest a client may take to send its next frame, once asked.
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a silent client is asked.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// A service that listens and is not serving yet.
+#[derive(Debug)]
+pub struct Service {
+    config: Config,
+    router: Arc<Router>,
+    tokens: Arc<Tokens>,
+    metrics: Arc<Metrics>,
+    grpc: TcpListener,
+    ops: Option<TcpListener>,
+    unix: Option<UnixListener>,
+}
+
+/// Why there is no service, or no longer.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// As configured.
+        address: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The configuration cannot be used.
+    #[error("{0}")]
+    Configuration(String),
+    /// The role could pass the policies that keep solutions apart.
+    #[error(transparent)]
+    Role(LedgerError),
+    /// The transport failed.
+    #[error("grpc: {0}")]
+    Transport(#[from] tonic::transport::Error),
+}
+
+impl Service {
+    /// Prepares everything and listens; serves nothing yet.
+    pub async fn bind(config: Config) -> Result<Self, ServiceError> {
+        let configuration = |problem: &dyn std::fmt::Display| ServiceError::Configuration(problem.to_string());
+        let tokens = match &config.tokens.key_file {
+            Some(path) => Tokens::from_key_file(path).map_err(|error| configuration(&error))?,
+            None => {
+                tracing::warn!(
+                    "tokens.key_file is not set: page tokens end with this process and differ between replicas"
+                );
+                Tokens::random()
+            }
+        };
+        let mut servers = Vec::new();
+        for settings in &config.servers {
+            servers.push(Arc::new(PostgresServer::new(settings).map_err(|error| configuration(&error))?));
+        }
+        let metrics = Arc::new(Metrics::default());
+        let router = Arc::new(Router::new(&config, servers, Arc::clone(&metrics)));
+        let grpc = listen(config.listen.grpc).await?;
+        let ops = match config.listen.ops {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
+        let unix = config.listen.unix.as_deref().map(listen_unix).transpose()?;
+        Ok(Self { config, router, tokens: Arc::new(tokens), metrics, grpc, ops, unix })
+    }
+
+    /// Where gRPC is served.
+    pub fn grpc_address(&self) -> Option<SocketAddr> {
+        self.grpc.local_addr().ok()
+    }
+
+    /// Where metrics and probes are served.
+    pub fn ops_address(&self) -> Option<SocketAddr> {
+        self.ops.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+
+    /// Serves until `stop` is true, then drains. Bounded by `drain.wait` and `drain.limit`.
+    pub async fn run(self, stop: watch::Receiver<bool>) -> Result<(), ServiceError> {
+        // From here on every task ends with this function: dropping the set aborts them.
+        let mut background = self.router.start();
+        refuse_powerful_role(&self.router).await?;
+
+        let (mut reporter, health_service) = tonic_health::server::health_reporter();
+        health::begin(&reporter).await;
+        let (draining, drain_seen) = watch::channel(false);
+        let (reported, report) = watch::channel(Readiness::NotReady("starting".to_owned()));
+        background.spawn(health::follow(reporter.clone(), Arc::clone(&self.router), reported, drain_seen.clone()));
+        if let Some(listener) = self.ops {
+            let page = ops::page(Arc::clone(&self.router), Arc::clone(&self.metrics), report);
+            background.spawn(ops::serve(listener, page));
+        }
+
+        let documents = Documents::new(Arc::clone(&self.router), self.tokens, self.config.documents.clone());
+        let mut routes = TonicRoutes::builder();
+        let limit = self.config.limits.request_bytes;
+        routes
+            .add_service(health_service)
+            .add_service(
+                RouterServiceServer::new(Routes::new(Arc::clone(&self.router))).max_decoding_message_size(limit),
+            )
+            .add_service(DocumentServiceServer::new(documents).max_decoding_message_size(limit));
+        for_reflection(&mut routes)?;
+        let observe = Observe { limits: Arc::new(self.config.deadline.clone()), metrics: self.metrics };
+        let (close, closed) = watch::channel(false);
+        let routes = routes.routes();
+        let tcp = server(&self.config.limits, observe.clone())
+            .add_routes(routes.clone())
+            .serve_with_incoming_shutdown(incoming(self.grpc), until(closed.clone()));
+        let mut serving = JoinSet::new();
+        serving.spawn(tcp);
+        if let Some(listener) = self.unix {
+            let unix = server(&self.config.limits, observe).add_routes(routes);
+            serving.spawn(unix.serve_with_incoming_shutdown(UnixListenerStream::new(listener), until(closed)));
+        }
+
+        let outcome = tokio::select! {
+            () = until(stop) => Ok(()),
+            ended = serving.join_next() => ended.and_then(Result::ok).unwrap_or(Ok(())),
+        };
+        drain(&self.config.drain, &mut reporter, &draining, &close, serving).await;
+        background.abort_all();
+        self.router.pools().close_all();
+        if let Some(path) = &self.config.listen.unix {
+            let _ = std::fs::remove_file(path);
+        }
+        Ok(outcome?)
+    }
+}
+
+/// Unready first, so that load balancers look elsewhere; then no new connections; then an end, come what may.
+async fn drain(
+    settings: &crate::config::Drain,
+    reporter: &mut HealthReporter,
+    draining: &watch::Sender<bool>,
+    close: &watch::Sender<bool>,
+    mut serving: JoinSet<Result<(), tonic::transport::Error>>,
+) {
+    tracing::info!("draining");
+    draining.send_replace(true);
+    tokio::time::sleep(settings.wait).await;
+    health::end_streams(reporter).await;
+    close.send_replace(true);
+    let drained = tokio::time::timeout(settings.limit, async { while serving.join_next().await.is_some() {} }).await;
+    match drained {
+        Ok(()) => tracing::info!("drained"),
+        Err(_) => tracing::warn!("calls were still open after drain.limit and are cut"),
+    }
+}
+
+/// Row-level security does not bind such a role: nothing is served as it. Found out at start, or by `readiness` later.
+async fn refuse_powerful_role(router: &Router) -> Result<(), ServiceError> {
+    router.tried().await;
+    match router.ledger_error() {
+        Some(error @ LedgerError::RoleTooPowerful) => Err(ServiceError::Role(error)),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// tonic's unset limits mean none at all: every one is set.
+fn server(
+    limits: &Limits,
+    observe: Observe,
+) -> Server<tower::layer::util::Stack<Observe, tower::layer::util::Identity>> {
+    Server::builder()
+        .max_concurrent_streams(Some(limits.concurrent_streams))
+        .http2_max_header_list_size(Some(limits.header_bytes))
+        .http2_max_pending_accept_reset_streams(Some(20))
+        .http2_max_local_error_reset_streams(Some(1_024))
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        // Age alone: with a grace besides, connections are dropped with their calls.
+        .max_connection_age(limits.connection_age)
+        .layer(observe)
+}
+
+fn for_reflection(routes: &mut tonic::service::RoutesBuilder) -> Result<(), ServiceError> {
+    let builder = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let problem = |error: tonic_reflection::server::Error| ServiceError::Configuration(error.to_string());
+    // grpcurl before 1.8.8 and others know v1alpha only.
+    routes.add_service(builder().build_v1().map_err(problem)?).add_service(builder().build_v1alpha().map_err(problem)?);
+    Ok(())
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, ServiceError> {
+    TcpListener::bind(address).await.map_err(|source| ServiceError::Listen { address: address.to_string(), source })
+}
+
+fn listen_unix(path: &std::path::Path) -> Result<UnixListener, ServiceError> {
+    // A socket that a killed process left is in the way; one that somebody listens on is not ours to take.
+    if std::os::unix::net::UnixStream::connect(path)
+        .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    {
+        let _ = std::fs::remove_file(path);
+    }
+    UnixListener::bind(path).map_err(|source| ServiceError::Listen { address: path.display().to_string(), source })
+}
+
+/// Accepted connections without Nagle, which would cost 40 ms a reply. Errors such as too many open files pause.
+fn incoming(listener: TcpListener) -> impl tokio_stream::Stream<Item = io::Result<tokio::net::TcpStream>> {
+    use tokio_stream::StreamExt;
+    TcpListenerStream::new(listener).then(|accepted| async {
+        match accepted {
+            Ok(stream) => {
+                let _ = stream.set_nodelay(true);
+                Ok(stream)
+            }
+            Err(error) => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                Err(error)
+            }
+        }
+    })
+}
+
+async fn until(mut flag: watch::Receiver<bool>) {
+    // A sender that is gone means stop, too.
+    let _ = flag.wait_for(|flag| *flag).await;
+}
