@@ -37,7 +37,7 @@ macro_rules! page_statement {
                     stringify!($key_type),
                     " IS NULL AND $16::uuid IS NULL)",
                     " ORDER BY d.",
-            $key,
+                    $key,
                     $direction,
                     ", d.document_id",
                     $direction,
@@ -47,8 +47,8 @@ macro_rules! page_statement {
                     $direction,
                     ", page.document_id",
                     $direction
-        ),
-                types: TYPES[page_statement!(@types $key_type)],
+                ),
+        types: TYPES[page_statement!(@types $key_type)],
             },
             Statement {
                 name: concat!("list.sql by ", $key, $direction, ", later pages"),
@@ -71,7 +71,7 @@ macro_rules! page_statement {
                     ", page.document_id",
                     $direction
                 ),
-                types: TYPES[page_statement!(@types $key_type)],
+        types: TYPES[page_statement!(@types $key_type)],
             },
         ];
     };

@@ -52,6 +52,7 @@ pub struct PostgresServer {
 }
 
 /// Connects to one database of a server; what deadpool calls.
+#[derive(Debug)]
 pub struct Connector {
     server: Arc<PostgresServer>,
 }

@@ -37,8 +37,6 @@ pub(super) struct Catalog {
     pub databases: HashMap<Box<str>, u32>,
     /// Recorded databases that an earlier scan missed, and since when they are back.
     pub returned: HashMap<Box<str>, Instant>,
-    /// The role may do what policies forbid.
-    pub role_too_powerful: bool,
 }
 
 /// Why a scan failed.
@@ -93,9 +91,9 @@ impl Scanner {
         let before = table.load().catalogs.get(&self.server.name).cloned();
         let last = before.as_ref().and_then(|view| view.last.clone());
         match scanned {
-            Ok((system_identifier, role_too_powerful, databases)) => {
+            Ok((system_identifier, databases)) => {
                 let returned = returned(last.as_deref(), &databases, began, &table.load().ledger, &self.server.name);
-                let catalog = Catalog { began, system_identifier, databases, returned, role_too_powerful };
+                let catalog = Catalog { began, system_identifier, databases, returned };
                 if before.is_some_and(|view| view.failed.is_some()) {
                     tracing::info!(server = %self.server.name, "the catalog can be read again");
                 }
@@ -113,7 +111,7 @@ impl Scanner {
         }
     }
 
-    async fn read(&mut self) -> Result<(u64, bool, HashMap<Box<str>, u32>), ScanError> {
+    async fn read(&mut self) -> Result<(u64, HashMap<Box<str>, u32>), ScanError> {
         let fresh = self.client.is_none();
         match self.query().await {
             // A connection that went stale between two scans says nothing about the server now.
@@ -125,7 +123,7 @@ impl Scanner {
         }
     }
 
-    async fn query(&mut self) -> Result<(u64, bool, HashMap<Box<str>, u32>), ScanError> {
+    async fn query(&mut self) -> Result<(u64, HashMap<Box<str>, u32>), ScanError> {
         let client = match self.client.take().filter(|client| !client.is_closed()) {
             Some(client) => client,
             None => {
@@ -139,9 +137,8 @@ impl Scanner {
             return Err(ScanError::Standby);
         }
         let system_identifier = first.get::<_, String>(0).parse().map_err(|_| ScanError::Failed)?;
-        let role_too_powerful = first.get(2);
-        let databases = rows.iter().map(|row| (row.get::<_, String>(3).into_boxed_str(), row.get(4))).collect();
-        Ok((system_identifier, role_too_powerful, databases))
+        let databases = rows.iter().map(|row| (row.get::<_, String>(2).into_boxed_str(), row.get(3))).collect();
+        Ok((system_identifier, databases))
     }
 }
 

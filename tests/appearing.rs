@@ -1,0 +1,65 @@
+//! A database appears: it is used, unless documents would become invisible.
+
+use fbs_router_proto::router::v1::candidate::Reason;
+use fbs_router_sandbox::soon;
+
+use crate::support::World;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_write_lands_in_the_database_created_just_before_ten_times_of_ten() {
+    let world = World::new().await;
+    // Never scans by itself after the start, so whatever it knows is old.
+    let replica = world.replica_with("[routing]\nscan_interval = \"1h\"\n").await;
+    for number in 0..10 {
+        let solution = format!("newco{number}");
+        assert_eq!(replica.place(&solution).await.unwrap(), "SYSTEM fbs_system_db");
+        world.create_own_database(&solution).await;
+        let created = replica.create(&solution, "first").await.unwrap();
+        assert_eq!(created.database, format!("djo_{solution}_db"));
+        assert_eq!(world.system_rows(&solution).await, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_solution_becomes_dedicated_and_one_with_rows_stays_visible() {
+    let world = World::new().await;
+    let replica = world.replica().await;
+    // Never recorded: at the next call.
+    assert_eq!(replica.place("initech").await.unwrap(), "SYSTEM fbs_system_db");
+    world.create_own_database("initech").await;
+    soon("initech is dedicated", async || match replica.place("initech").await {
+        Ok(place) if place == "DEDICATED djo_initech_db" => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+
+    // With rows: stays, visible, and says what would end the wait.
+    let document = replica.create("globex", "G-1").await.unwrap().message;
+    world.create_own_database("globex").await;
+    let candidate = soon("globex has a candidate", async || {
+        let route = replica.resolve("globex").await.unwrap();
+        route.candidate.clone().ok_or("none")
+    })
+    .await;
+    assert_eq!(candidate.reason(), Reason::RowsInSystemDatabase);
+    assert_eq!(candidate.database.unwrap().name, "djo_globex_db");
+    assert!(candidate.remedy.contains("move globex"));
+    assert_eq!(replica.get("globex", &document.document_id).await.unwrap().database, "fbs_system_db");
+    assert_eq!(replica.create("globex", "G-2").await.unwrap().database, "fbs_system_db");
+    assert_eq!(replica.names("globex").await.unwrap(), ["G-2", "G-1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_replicas_and_one_new_database_agree_on_one_placement_at_one_epoch() {
+    let world = World::new().await;
+    let replicas = [world.replica().await, world.replica().await, world.replica().await];
+    world.create_own_database("newco").await;
+    let calls = replicas.iter().flat_map(|replica| (0..10).map(move |_| replica.create("newco", "N")));
+    for answer in futures_util::future::join_all(calls).await {
+        let answer = answer.unwrap();
+        assert_eq!((answer.database.as_str(), answer.epoch), ("djo_newco_db", 1));
+    }
+    assert_eq!(world.system_rows("newco").await, 0);
+    let sql = "SELECT count(*) FROM fbs_router.placement WHERE company_id = 'newco' AND epoch = 1";
+    assert_eq!(world.platform.implementer().count("fbs_system_db", sql).await.unwrap(), 1);
+}

@@ -1,0 +1,103 @@
+//! What a test has at hand: a platform of its own, replicas of the service in process, raw clients.
+//!
+//! A platform is a copy of a prepared cluster, so every test has the default names, may kill its Postgres, and
+//! disturbs nobody. No sleeps: `eventually` waits for a state, within a bound.
+
+mod calls;
+mod replica;
+
+use std::path::PathBuf;
+
+use fbs_router_sandbox::{Address, FaultProxy, Platform};
+
+pub(crate) use self::{
+    calls::{Answered, answered, draft, failure, reason, within},
+    replica::Replica,
+};
+
+/// A prepared Postgres, and what tests do with it.
+pub(crate) struct World {
+    pub(crate) platform: Platform,
+    /// Files of the replicas: configurations, passwords, snapshots.
+    pub(crate) folder: tempfile::TempDir,
+}
+
+impl World {
+    /// `acme_corp` has its own database, empty and unclaimed; nobody else has one.
+    pub(crate) async fn new() -> Self {
+        let platform = Platform::scratch(&cache(), false).await.expect("a private Postgres");
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("password"), fbs_router_sandbox::platform::PASSWORD).unwrap();
+        Self { platform, folder }
+    }
+
+    /// A replica with the defaults of tests.
+    pub(crate) async fn replica(&self) -> Replica {
+        self.replica_with("").await
+    }
+
+    /// A replica with further lines of configuration. They may open sections that [`Replica`] does not.
+    pub(crate) async fn replica_with(&self, extra: &str) -> Replica {
+        Replica::start(&self.configuration(&self.platform.url(), extra), &self.snapshot("router")).await
+    }
+
+    /// A replica which reaches Postgres through a proxy.
+    pub(crate) async fn proxied_replica(&self) -> (Replica, FaultProxy) {
+        let proxy = self.proxy().await;
+        let url = format!("postgres://fbs_router@127.0.0.1:{}", proxy.port());
+        (Replica::start(&self.configuration(&url, ""), &self.snapshot("router")).await, proxy)
+    }
+
+    /// A proxy before the platform's Postgres.
+    pub(crate) async fn proxy(&self) -> FaultProxy {
+        let cluster = &self.platform.cluster;
+        let socket = cluster.socket_directory().join(format!(".s.PGSQL.{}", cluster.port()));
+        FaultProxy::start(Address::Unix(socket)).await.expect("a proxy")
+    }
+
+    /// A configuration with quick scans, for the server at `url`.
+    pub(crate) fn configuration(&self, url: &str, extra: &str) -> String {
+        format!(
+            "[listen]\ngrpc = \"127.0.0.1:0\"\nops = \"127.0.0.1:0\"\n\
+             [[server]]\nname = \"main\"\nurl = \"{url}\"\npassword_file = \"{}\"\nmax_connections = 60\n\
+             [drain]\nwait = \"0s\"\nlimit = \"2s\"\n{extra}\n",
+            self.folder.path().join("password").display()
+        )
+    }
+
+    /// Where a replica of that name keeps its snapshot.
+    pub(crate) fn snapshot(&self, name: &str) -> PathBuf {
+        self.folder.path().join(format!("{name}.toml"))
+    }
+
+    /// A solution's own database, copied from the template: `createdb -T fbs_template djo_NAME_db`.
+    pub(crate) async fn create_own_database(&self, solution: &str) {
+        let name = format!("djo_{solution}_db");
+        let implementer = self.platform.implementer();
+        implementer.copy_database(fbs_router_sandbox::platform::TEMPLATE_DATABASE, &name).await.unwrap();
+    }
+
+    /// Rows of a solution in a database: documents and request records.
+    pub(crate) async fn rows(&self, database: &str, solution: &str) -> i64 {
+        let sql = format!(
+            "SELECT (SELECT count(*) FROM fbs_document.document WHERE company_id = '{solution}') \
+             + (SELECT count(*) FROM fbs_router.request_record WHERE company_id = '{solution}')"
+        );
+        self.platform.implementer().count(database, &sql).await.unwrap()
+    }
+
+    /// Rows of a solution in the system database.
+    pub(crate) async fn system_rows(&self, solution: &str) -> i64 {
+        self.rows(fbs_router_sandbox::platform::SYSTEM_DATABASE, solution).await
+    }
+
+    /// SQL as the superuser, in the ledger's database: what commands of later versions will do.
+    pub(crate) async fn in_ledger(&self, sql: &str) {
+        self.platform.implementer().run(fbs_router_sandbox::platform::SYSTEM_DATABASE, sql).await.unwrap();
+    }
+}
+
+/// Kept between runs of the suite, below `target`.
+fn cache() -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("sandbox")
+}
