@@ -6,7 +6,14 @@
 /// `fbs.router.v1`: where a solution's data lives.
 pub mod router {
     /// Version 1.
-    #[allow(missing_docs, clippy::all, clippy::allow_attributes_without_reason, unreachable_pub, reason = "generated")]
+    #[allow(
+        missing_docs,
+        clippy::all,
+        clippy::too_many_lines,
+        clippy::allow_attributes_without_reason,
+        unreachable_pub,
+        reason = "generated"
+    )]
     pub mod v1 {
         tonic::include_proto!("fbs.router.v1");
     }
@@ -15,7 +22,14 @@ pub mod router {
 /// `fbs.document.v1`: a solution's documents.
 pub mod document {
     /// Version 1.
-    #[allow(missing_docs, clippy::all, clippy::allow_attributes_without_reason, unreachable_pub, reason = "generated")]
+    #[allow(
+        missing_docs,
+        clippy::all,
+        clippy::too_many_lines,
+        clippy::allow_attributes_without_reason,
+        unreachable_pub,
+        reason = "generated"
+    )]
     pub mod v1 {
         tonic::include_proto!("fbs.document.v1");
     }

@@ -10,6 +10,7 @@ pub mod observe;
 mod reply;
 mod route;
 mod router_service;
+#[expect(clippy::disallowed_methods, reason = "this is where statuses are made")]
 pub mod status;
 pub mod tokens;
 

@@ -152,6 +152,7 @@ impl PostgresServer {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "this is where connections are made")]
 async fn drive<T>(
     config: &tokio_postgres::Config,
     tls: T,

@@ -137,7 +137,8 @@ fn dedicated(evidence: &Evidence<'_>, record: &Record, uuid: Option<Uuid>, trace
             }
             match &evidence.inside {
                 Inside::Foreign(what) => return mismatch(trace, "identity", what),
-                Inside::Ready { uuid: proved, .. } if Some(*proved) != uuid => {
+                // Tables that are not ours have no identity, and none is recorded.
+                Inside::Ready { uuid: proved, .. } if uuid.is_some_and(|uuid| *proved != uuid) => {
                     return mismatch(trace, "identity", "another uuid than the recorded one");
                 }
                 Inside::Ready { fence: Some(fence), .. } if fence.active && fence.epoch > record.epoch => {
