@@ -3,7 +3,11 @@
 mod check;
 #[cfg(feature = "dev")]
 mod dev;
+mod documents;
+mod explain;
 pub(crate) mod logging;
+mod output;
+mod resolve;
 mod schema;
 mod serve;
 
@@ -29,6 +33,12 @@ enum Command {
     Check(check::Check),
     /// Print, apply or show the documents schema.
     Schema(schema::Schema),
+    /// Show where a solution's data lives.
+    Resolve(resolve::ResolveArgs),
+    /// Show how that is decided: every rule tried, and what would change it.
+    Explain(explain::ExplainArgs),
+    /// List, read, create, change, delete a solution's documents.
+    Documents(Box<documents::DocumentsArgs>),
     /// Run everything on this machine, with a private Postgres and sample solutions.
     #[cfg(feature = "dev")]
     Dev(dev::Dev),
@@ -41,6 +51,8 @@ pub(crate) enum CliError {
     Failed(String),
     /// The configuration is wrong: 78.
     Configuration(String),
+    /// A call of a running service failed.
+    Client(output::CliError),
 }
 
 impl Arguments {
@@ -49,6 +61,9 @@ impl Arguments {
             Command::Serve(command) => command.run().await,
             Command::Check(command) => command.run().await,
             Command::Schema(command) => command.run().await,
+            Command::Resolve(command) => command.run().await.map_err(CliError::Client),
+            Command::Explain(command) => command.run().await.map_err(CliError::Client),
+            Command::Documents(command) => command.run().await.map_err(CliError::Client),
             #[cfg(feature = "dev")]
             Command::Dev(command) => command.run().await,
         }
@@ -60,6 +75,7 @@ impl CliError {
         match self {
             Self::Failed(_) => ExitCode::FAILURE,
             Self::Configuration(_) => ExitCode::from(78),
+            Self::Client(error) => ExitCode::from(error.exit_code()),
         }
     }
 }
@@ -74,6 +90,7 @@ impl std::fmt::Display for CliError {
                 }
                 Ok(())
             }
+            Self::Client(error) => formatter.write_str(error.report().trim_end()),
         }
     }
 }

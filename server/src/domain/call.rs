@@ -10,6 +10,9 @@ pub struct Principal {
     id: Arc<str>,
 }
 
+/// Time that each layer keeps for its own answer, unless there is little.
+const LAYER: Duration = Duration::from_millis(10);
+
 /// The instant by which a call must be answered. Everything below waits no longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(Instant);
@@ -54,6 +57,12 @@ impl Deadline {
     /// True when nothing is left.
     pub fn passed(self) -> bool {
         self.remaining().is_zero()
+    }
+
+    /// An earlier one, for what is asked on behalf of this: whoever is further out still has time to answer.
+    #[must_use]
+    pub fn inner(self) -> Self {
+        Self(self.0 - (self.remaining() / 10).min(LAYER))
     }
 
     /// The earlier of this and `limit` from now.

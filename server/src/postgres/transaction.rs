@@ -25,9 +25,6 @@ use crate::domain::{Deadline, Error};
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 /// The server gives up on us if we fall silent inside a transaction.
 const IDLE_IN_TRANSACTION: &str = "10s";
-/// How long after the deadline the server may still answer that it passed.
-const GRACE: Duration = Duration::from_millis(50);
-
 static SETTINGS: Statement = Statement {
     name: "settings",
     sql: include_str!("transaction_settings.sql"),
@@ -80,7 +77,7 @@ impl Connection {
         self.set_unfinished(true);
         let outcome = {
             let Some(client) = self.client() else { return Err(StatementError::Poisoned) };
-            timeout_at(deadline.instant() + GRACE, read(client, company, deadline, statement, parameters)).await
+            timeout_at(deadline.instant(), read(client, company, deadline, statement, parameters)).await
         };
         match outcome {
             Ok(outcome) => {
@@ -192,8 +189,7 @@ impl Transaction {
         .await
         .map_err(CommitError::RolledBack)?;
         let flight = join(client.query(&prepared, &[]), client.batch_execute("COMMIT"));
-        let (proof, commit) =
-            timeout_at(self.deadline.instant() + GRACE, flight).await.map_err(|_| CommitError::Unknown)?;
+        let (proof, commit) = timeout_at(self.deadline.instant(), flight).await.map_err(|_| CommitError::Unknown)?;
         let outcome = match (proof, commit) {
             (Ok(_), Ok(())) => Ok(()),
             // A statement that fails with an SQLSTATE of its own turns the COMMIT behind it into a ROLLBACK.
@@ -246,12 +242,13 @@ async fn guard<T>(
     deadline: Deadline,
     work: impl Future<Output = Result<T, StatementError>>,
 ) -> Result<T, StatementError> {
-    timeout_at(deadline.instant() + GRACE, work).await.unwrap_or(Err(StatementError::DeadlinePassed))
+    timeout_at(deadline.instant(), work).await.unwrap_or(Err(StatementError::DeadlinePassed))
 }
 
-/// `statement_timeout` and `lock_timeout` in milliseconds. 0 would mean none, so never 0.
+/// `statement_timeout` and `lock_timeout` in milliseconds: a little before the deadline, so that the server's answer
+/// still comes and the connection stays clean. 0 would mean none, so never 0.
 fn timeouts(deadline: Deadline) -> [String; 2] {
-    let remaining = deadline.remaining().as_millis().max(1);
+    let remaining = deadline.inner().remaining().as_millis().max(1);
     [remaining.to_string(), remaining.min(LOCK_TIMEOUT.as_millis()).to_string()]
 }
 

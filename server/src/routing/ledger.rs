@@ -4,7 +4,10 @@
 //! the last change which this process or its snapshot has seen is an old one, and never routes by itself the pairs
 //! that it would send back.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -38,6 +41,8 @@ pub(super) struct LedgerView {
     pub conflicts: HashMap<(Arc<str>, SolutionId), Epoch>,
     /// Who carries which database: one uuid, one pair.
     owners: HashMap<Uuid, SolutionId>,
+    /// Servers that hold, or have held, placements.
+    holding: HashSet<ServerName>,
 }
 
 /// Where a view comes from.
@@ -124,6 +129,11 @@ impl LedgerView {
         self.owners.get(&uuid)
     }
 
+    /// Servers that hold, or have held, placements.
+    pub fn holding(&self) -> impl Iterator<Item = &ServerName> {
+        self.holding.iter()
+    }
+
     /// True if memory or snapshot vouches for this record.
     pub(super) fn vouches_for(&self, record: &Record) -> bool {
         record.change_number > self.unvouched_through
@@ -192,8 +202,11 @@ impl LedgerView {
         if self.conflicts.get(&key).is_some_and(|epoch| record.epoch > *epoch) {
             self.conflicts.remove(&key);
         }
-        if let RecordedAt::Dedicated { uuid: Some(uuid), .. } = record.at {
-            self.owners.insert(uuid, key.1.clone());
+        if let RecordedAt::Dedicated { target, uuid, .. } = &record.at {
+            self.holding.insert(Arc::clone(&target.server));
+            if let Some(uuid) = uuid {
+                self.owners.insert(*uuid, key.1.clone());
+            }
         }
         self.placements.entry(key.0).or_default().insert(key.1, Arc::new(record));
     }

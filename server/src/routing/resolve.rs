@@ -4,6 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::{FutureExt, future};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
@@ -23,6 +24,8 @@ use crate::{
 
 /// Evidence is gathered at most so often: each step settles something, so more is a bug or a very restless world.
 const STEPS: usize = 12;
+/// Pairs of one batch that are found out about at once; most are in the table anyway.
+const AT_ONCE: usize = 32;
 
 /// What is asked.
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +73,39 @@ pub struct Resolution {
 impl Router {
     /// Where a pair lives.
     pub async fn resolve(self: &Arc<Self>, ask: &Ask<'_>) -> Result<Route> {
-        self.resolve_traced(ask, &mut Trace::default()).await
+        let outcome = self.resolve_traced(ask, &mut Trace::default()).await;
+        let span = tracing::Span::current();
+        span.record("solution", ask.solution.as_str());
+        if let Ok(route) = &outcome {
+            span.record("placement", route.placement.as_str());
+            span.record("database", &*route.database.target.name);
+        }
+        outcome
+    }
+
+    /// Several pairs, from one table: whatever had to be found out or written first is, and then all are decided at
+    /// once. A pair that changes between the two keeps the answer it had alone.
+    pub async fn resolve_all(self: &Arc<Self>, asks: &[Ask<'_>]) -> Vec<Result<Route>> {
+        let called = Gathered::new();
+        let mut alone = Vec::with_capacity(asks.len());
+        for some in asks.chunks(AT_ONCE) {
+            let found = some.iter().map(|ask| async { self.resolve_traced(ask, &mut Trace::default()).await }.boxed());
+            alone.extend(future::join_all(found).await);
+        }
+        let table = self.table.load_full();
+        let settle = |(ask, alone): (&Ask<'_>, Result<Route>)| {
+            if ask.app.pattern.is_none() {
+                return alone;
+            }
+            match decide(&self.evidence(&table, ask, &called), &mut Trace::default()) {
+                Verdict::Dedicated => Route::dedicated(ask.app, ask.solution, &table, &self.pools),
+                Verdict::System { epoch, candidate } => {
+                    Route::system(ask.app, ask.is_documents, ask.solution, epoch, candidate, &table, &self.pools)
+                }
+                Verdict::Refused(_) | Verdict::Need(_) | Verdict::Act(_) => alone,
+            }
+        };
+        asks.iter().zip(alone).map(settle).collect()
     }
 
     /// As [`Self::resolve`], telling how.
@@ -221,6 +256,13 @@ impl Router {
     }
 
     async fn act(&self, act: Act, ask: &Ask<'_>, table: &Table, gathered: &mut Gathered) -> Result<()> {
+        if let Act::TakeOver { found, .. } | Act::RecordDedicated(found) | Act::Follow(found) = &act
+            && !table.ledger.servers.contains_key(&found.target.server)
+        {
+            // Placements refer to servers, and this one is so new that the ledger's task has not recorded it.
+            let _ = self.ledger_pulse.fresh(ask.deadline).await;
+            return Ok(());
+        }
         let writer = self.writer(ask);
         let record = table.ledger.placement(&ask.app.name, ask.solution.as_str());
         let recorded_uuid = record.and_then(|record| match &record.at {

@@ -174,12 +174,7 @@ impl Router {
         if table.catalogs.values().all(|view| view.last.is_none()) {
             return not("no server's catalog has been read");
         }
-        let lacking = table.ledger.records().find_map(|(_, _, record)| match &record.at {
-            super::evidence::RecordedAt::Dedicated { target, .. } if !table.catalogs.contains_key(&target.server) => {
-                Some(&target.server)
-            }
-            _ => None,
-        });
+        let lacking = table.ledger.holding().find(|server| !table.catalogs.contains_key(*server));
         match lacking {
             Some(server) => not(&format!("the configuration lacks Postgres server `{server}`, which holds placements")),
             None => Readiness::Ready,

@@ -178,7 +178,8 @@ impl Session {
         let uuid = self.route.database.database_uuid;
         let mut bound: Vec<&(dyn ToSql + Sync)> = vec![&company, &self.route.epoch, &uuid];
         bound.extend_from_slice(parameters);
-        let rows = connection.read(company, self.call.deadline, (statement, &bound)).await.map_err(Failed::of)?;
+        let rows = connection.read(company, self.call.deadline, (statement, &bound)).await;
+        let rows = rows.map_err(|error| Failed::of(error, &self.router, &self.route))?;
         if first_bool(&rows) { Ok(rows) } else { Err(Failed::Fenced) }
     }
 
@@ -264,7 +265,7 @@ impl Attempt {
         };
         match writer.transaction.commit().await {
             Ok(()) => {}
-            Err(CommitError::RolledBack(error)) => return Err(Failed::of(error)),
+            Err(CommitError::RolledBack(error)) => return Err(Failed::of(error, &self.router, &self.route)),
             Err(CommitError::Unknown) => return Err(Failed::Unknown),
         }
         if self.is_first_write() {
@@ -288,8 +289,9 @@ impl Attempt {
         let admits: &[&(dyn ToSql + Sync)] = &[&company, &self.route.epoch, &uuid];
         if !self.is_first_write() {
             let first = [lock, (&ADMITS, admits)];
-            let (transaction, answers) =
-                Transaction::begin(connection, company, self.call.deadline, &first).await.map_err(Failed::of)?;
+            let (transaction, answers) = Transaction::begin(connection, company, self.call.deadline, &first)
+                .await
+                .map_err(|error| Failed::of(error, &self.router, &self.route))?;
             return if first_bool(&answers[1]) { Ok(transaction) } else { Err(Failed::Fenced) };
         }
         let first: [Bound<'_>; 6] = [
@@ -300,8 +302,9 @@ impl Attempt {
             (&FENCE_FIRST_WRITE, &[&company, &uuid]),
             (&ADMITS, admits),
         ];
-        let (transaction, answers) =
-            Transaction::begin(connection, company, self.call.deadline, &first).await.map_err(Failed::of)?;
+        let (transaction, answers) = Transaction::begin(connection, company, self.call.deadline, &first)
+            .await
+            .map_err(|error| Failed::of(error, &self.router, &self.route))?;
         let registered = registration(&answers[2]);
         if registered.required {
             return Err(Failed::Final(Error::IsolationRequired));
@@ -362,9 +365,14 @@ impl Writer {
 // === impl Failed ===
 
 impl Failed {
-    fn of(error: StatementError) -> Self {
+    fn of(error: StatementError, router: &Router, route: &Route) -> Self {
         match error.failure() {
             Some(Failure::Fenced) => Self::Fenced,
+            Some(Failure::Standby) => {
+                // The primary has become a standby: every connection of the pool leads there.
+                router.pools.close(&route.database.target);
+                Self::Lost(error.into_error())
+            }
             Some(Failure::Conflict) => Self::Conflict(error.into_error()),
             Some(failure) if failure.is_connection_lost() || failure == Failure::StalePlan => {
                 Self::Lost(error.into_error())

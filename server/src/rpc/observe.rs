@@ -17,7 +17,7 @@ use futures_util::FutureExt;
 use http::{Request, Response};
 use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
-use tracing::Instrument;
+use tracing::{Instrument, field::Empty};
 
 use super::{
     reply::{reason_of, unauthenticated},
@@ -80,8 +80,18 @@ where
         let wish = request.headers().get("grpc-timeout").and_then(|value| grpc_timeout(value.to_str().ok()?));
         let time = wish.map_or(observe.limits.default, |wish| wish.saturating_sub(MARGIN)).min(observe.limits.max);
         let deadline = Deadline::after(time);
-        let span = tracing::info_span!("call", method = %request.uri().path(), code = tracing::field::Empty, reason = tracing::field::Empty);
-        request.extensions_mut().insert(unauthenticated(deadline));
+        // Filled in as they become known; see `Router::open` and the end of this function.
+        let span = tracing::info_span!(
+            "call",
+            method = %request.uri().path(),
+            solution = Empty,
+            placement = Empty,
+            database = Empty,
+            code = Empty,
+            reason = Empty
+        );
+        // The handlers' answer, which knows the route, comes before ours.
+        request.extensions_mut().insert(unauthenticated(deadline.inner()));
         let record = span.clone();
         let work = async move {
             let handled = async {

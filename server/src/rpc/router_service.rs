@@ -7,7 +7,6 @@ use fbs_router_proto::router::v1::{
     ResolveDatabaseRequest, ResolveDatabaseResponse, ResolveResult, explain_route_response::Step,
     resolve_result::Outcome, router_service_server::RouterService,
 };
-use futures_util::{StreamExt, stream};
 use tonic::{Request, Response, Status};
 use tonic_types::pb;
 
@@ -23,8 +22,6 @@ use crate::{
 
 /// Most pairs of one batch.
 const BATCH: usize = 1_000;
-/// Pairs of one batch that are resolved at once; most are answered from memory anyway.
-const BATCH_AT_ONCE: usize = 32;
 
 /// The service.
 #[derive(Debug, Clone)]
@@ -94,11 +91,20 @@ impl RouterService for Routes {
             let problem = format!("must hold 1 to {BATCH} requests");
             return plain(Err(Error::BatchInvalid(vec![Violation::new("requests", problem)])));
         }
-        let results = stream::iter(requests)
-            .map(|request| async { result(self.resolve(&call, request).await) })
-            .buffered(BATCH_AT_ONCE)
-            .collect()
-            .await;
+        let read: Vec<Result<ResolveRequest<'_>>> =
+            requests.into_iter().map(|request| route::request(request, &self.router.naming)).collect();
+        let asks: Vec<Ask<'_>> = read.iter().flatten().map(|request| ask(&call, request)).collect();
+        let mut found = self.router.resolve_all(&asks).await.into_iter();
+        let results = read
+            .iter()
+            .map(|request| {
+                let resolved = request.as_ref().map_err(Clone::clone).and_then(|request| {
+                    let found = found.next().unwrap_or_else(|| Err(Error::internal("a batch lost an answer")));
+                    check_database(found, request)
+                });
+                result(resolved.map(|found| route::resolved(found, self.router.cache_ttl())))
+            })
+            .collect();
         plain(Ok(BatchResolveDatabasesResponse { results }))
     }
 

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use fbs_router_proto::{
     document::v1::{CreateDocumentRequest, Document, document_service_client::DocumentServiceClient},
-    router::v1::{ResolveDatabaseRequest, router_service_client::RouterServiceClient},
+    router::v1::{Database, ResolveDatabaseRequest, router_service_client::RouterServiceClient},
 };
 use fbs_router_sandbox::platform;
 use tokio::time::{Instant, sleep};
@@ -72,10 +72,8 @@ pub(super) async fn create_database(name: &str, port: u16) -> Result<(), CliErro
     let channel = channel(address).await.map_err(|_| {
         CliError::Failed(format!("no `fbs-router dev` answers on port {port}; start it with: make dev"))
     })?;
-    let request = ResolveDatabaseRequest { solution: name.into(), ..ResolveDatabaseRequest::default() };
-    let answer = RouterServiceClient::new(channel).resolve_database(request).await;
-    let answer = answer.map_err(|status| CliError::Failed(status.message().to_owned()))?;
-    let found = answer.into_inner().route.and_then(|route| route.database).unwrap_or_default();
+    let mut routes = RouterServiceClient::new(channel);
+    let found = resolve(&mut routes, name).await?;
     let mut config = tokio_postgres::Config::new();
     config.host(&found.host).port(u16::try_from(found.port).unwrap_or(5432)).user("postgres").dbname("postgres");
     #[expect(clippy::disallowed_methods, reason = "the implementer's connection, not the service's")]
@@ -88,6 +86,18 @@ pub(super) async fn create_database(name: &str, port: u16) -> Result<(), CliErro
         .batch_execute(&format!("CREATE DATABASE \"{database}\" TEMPLATE \"{template}\" OWNER fbs_owner"))
         .await
         .map_err(|error| CliError::Failed(format!("createdb -T {template} {database}: {}", chain(&error))))?;
-    println!("created {database}; the next call for {name} notices");
+    // Reading calls may rely for a second on the absence that was just seen; writes never do.
+    let until = Instant::now() + READY;
+    while resolve(&mut routes, name).await?.name != database && Instant::now() < until {
+        sleep(Duration::from_millis(50)).await;
+    }
+    println!("created {database}: {name} is served from it now");
     Ok(())
+}
+
+async fn resolve(routes: &mut RouterServiceClient<Channel>, solution: &str) -> Result<Database, CliError> {
+    let request = ResolveDatabaseRequest { solution: solution.into(), ..ResolveDatabaseRequest::default() };
+    let answer = routes.resolve_database(request).await;
+    let answer = answer.map_err(|status| CliError::Failed(status.message().to_owned()))?;
+    Ok(answer.into_inner().route.and_then(|route| route.database).unwrap_or_default())
 }

@@ -1,0 +1,114 @@
+//! What the small client commands share: how they connect, what they print, and how they fail.
+//!
+//! Tables are for people and may change; `--json` is for scripts: protobuf JSON, names and forms kept. Results go to
+//! stdout, problems to stderr, each with the line that mends it where there is one.
+
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
+
+use clap::Args;
+use fbs_router_client::{Client, Error, ErrorKind, Served, router::Placement};
+use serde_json::Value;
+
+pub(crate) mod json;
+pub(crate) mod problem;
+pub(crate) mod table;
+
+/// How a running service is reached, and how its answer is shown.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ServiceArgs {
+    /// Where the service listens: http://host:port or unix:/path/to.sock
+    #[arg(long, value_name = "URL", env = "FBS_ROUTER_URL", default_value = "http://127.0.0.1:50051")]
+    pub(crate) server_url: String,
+    /// Longest time for each call
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
+    pub(crate) timeout: Duration,
+    /// Protobuf JSON for scripts instead of tables for people
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Why a command failed; what [`report`](Self::report) says of it goes to stderr.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// The service cannot be reached.
+    #[error("cannot reach the service")]
+    Connect(#[source] Error),
+    /// The service answered with an error.
+    #[error(transparent)]
+    Call(#[from] Error),
+    /// The terminal or pipe cannot be written to.
+    #[error("cannot write the result")]
+    Output(#[source] io::Error),
+}
+
+// === impl ServiceArgs ===
+
+impl ServiceArgs {
+    /// Connects, or says how to start what is missing.
+    pub(crate) async fn connect(&self) -> Result<Client, CliError> {
+        let builder = Client::builder().deadline(self.timeout).user_agent("fbs-router-cli");
+        builder.connect(&self.server_url).await.map_err(CliError::Connect)
+    }
+
+    /// Prints the one form that was asked for.
+    pub(crate) fn show(
+        &self,
+        for_scripts: impl FnOnce() -> Value,
+        for_people: impl FnOnce() -> String,
+    ) -> Result<(), CliError> {
+        if self.json { print(&format!("{:#}\n", for_scripts())) } else { print(&for_people()) }
+    }
+}
+
+// === impl CliError ===
+
+impl CliError {
+    /// 2 for a URL or setting that cannot be used, which is a mistake of usage; else 1.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Connect(error) if error.kind() == ErrorKind::Configuration => 2,
+            Self::Connect(_) | Self::Call(_) | Self::Output(_) => 1,
+        }
+    }
+
+    /// The lines for stderr, ending with a newline.
+    pub(crate) fn report(&self) -> String {
+        match self {
+            Self::Connect(error) => problem::unreachable(error),
+            Self::Call(error) => problem::call(error),
+            Self::Output(error) => format!("error: cannot write the result: {error}\n"),
+        }
+    }
+}
+
+/// Which database served a call, as a line for people.
+pub(crate) fn served_line(served: Option<&Served>) -> String {
+    served.map(|served| format!("served by {}\n", place(served))).unwrap_or_default()
+}
+
+/// `djo_acme_corp_db (dedicated, epoch 1)`
+pub(crate) fn place(served: &Served) -> String {
+    let database = if served.database.is_empty() { "a database" } else { served.database.as_str() };
+    format!("{} ({}, epoch {})", table::clean(database), placement(served.placement), served.epoch)
+}
+
+/// A placement in words.
+pub(crate) fn placement(placement: Placement) -> &'static str {
+    match placement {
+        Placement::Dedicated => "dedicated",
+        Placement::System => "system",
+        Placement::Unspecified => "unknown",
+    }
+}
+
+/// Writes to stdout. A reader who has gone, such as `head`, is no failure.
+fn print(text: &str) -> Result<(), CliError> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome.map_err(CliError::Output),
+    }
+}

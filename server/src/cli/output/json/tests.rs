@@ -1,0 +1,64 @@
+use fbs_router_client::router::resolve_result::Outcome;
+
+use super::*;
+
+#[test]
+fn a_document_is_protobuf_json() {
+    let message = Document {
+        document_id: "0190a8e4-0000-7000-8000-000000000000".into(),
+        tags: vec!["a".into()],
+        state: document::State::Draft.into(),
+        confidentiality: 77,
+        create_time: Some(prost_types::Timestamp { seconds: 1_767_225_600, nanos: 120_000_000 }),
+        content: Some(Content { size_bytes: 9_007_199_254_740_993, sha256: vec![255, 0], ..Default::default() }),
+        ..Default::default()
+    };
+    let json = document(&message);
+    assert_eq!(json["documentId"], "0190a8e4-0000-7000-8000-000000000000");
+    assert_eq!(json["state"], "STATE_DRAFT");
+    assert_eq!(json["confidentiality"], 77);
+    assert_eq!(json["createTime"], "2026-01-01T00:00:00.120Z");
+    assert_eq!(json["content"]["sizeBytes"], "9007199254740993");
+    assert_eq!(json["content"]["sha256"], "/wA=");
+    assert_eq!(json["title"], "");
+    assert!(json.get("deleteTime").is_none());
+}
+
+#[test]
+fn free_fields_come_back_as_they_went_in() {
+    let typed: Value = serde_json::from_str(
+        r#"{"n": 42, "f": 1.5, "neg": -3, "big": 1e300, "t": true, "nothing": null, "list": [1, "x", {"deep": []}]}"#,
+    )
+    .unwrap();
+    assert_eq!(free_fields(&to_free_fields(&typed).unwrap()), typed);
+}
+
+#[test]
+fn free_fields_are_an_object() {
+    assert_eq!(to_free_fields(&json!([1])), None);
+}
+
+#[test]
+fn an_explanation_has_its_outcome_either_way() {
+    let resolved = Outcome::Resolved(ResolveDatabaseResponse {
+        route: None,
+        cache_ttl: Some(prost_types::Duration { seconds: 5, nanos: 0 }),
+    });
+    let message = ExplainRouteResponse {
+        steps: vec![Step { rule: "ledger".into(), finding: "no record".into(), decided: true, evidence_age: None }],
+        outcome: Some(ResolveResult { outcome: Some(resolved) }),
+        route: None,
+    };
+    let json = explained(&message);
+    assert_eq!(json["steps"][0], json!({ "rule": "ledger", "finding": "no record", "decided": true }));
+    assert_eq!(json["outcome"]["resolved"]["cacheTtl"], "5s");
+
+    let nothing = ExplainRouteResponse { outcome: Some(ResolveResult { outcome: None }), ..Default::default() };
+    assert_eq!(explained(&nothing)["outcome"]["error"]["code"], "INTERNAL");
+}
+
+#[test]
+fn sixty_four_bit_numbers_are_strings() {
+    let message = Database { system_identifier: u64::MAX, ..Default::default() };
+    assert_eq!(database(&message)["systemIdentifier"], "18446744073709551615");
+}

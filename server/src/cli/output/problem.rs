@@ -1,0 +1,100 @@
+//! A failed call in words: what happened, the details, and the line that mends it.
+
+use std::{error::Error as _, fmt::Write as _};
+
+use fbs_router_client::{Error, ErrorKind, ErrorReason};
+
+use super::{
+    place,
+    table::{clean, indented},
+};
+
+/// A service that cannot be reached, or a URL that cannot be used.
+pub(super) fn unreachable(error: &Error) -> String {
+    let mut out = format!("error: {}{}\n", clean(&error.to_string()), because(error));
+    if error.kind() == ErrorKind::Connect {
+        out.push_str("  is it running? fbs-router serve --config FILE, or make dev\n");
+        out.push_str("  elsewhere? --server-url URL, or FBS_ROUTER_URL\n");
+    }
+    out
+}
+
+/// An error of a call: its line, then what belongs to it.
+pub(super) fn call(error: &Error) -> String {
+    let mut out = format!("error: {}{}\n", clean(&error.to_string()), because(error));
+    out.push_str(&indented(&details(error)));
+    out
+}
+
+/// The lines after the first.
+pub(crate) fn details(error: &Error) -> String {
+    let mut out = String::new();
+    for violation in error.field_violations() {
+        let _ = writeln!(out, "{}: {}", clean(&violation.field), clean(&violation.description));
+    }
+    if let Some(served) = error.served() {
+        let _ = writeln!(out, "served by {}", place(served));
+    }
+    if let Some(delay) = error.retry_after() {
+        let _ = writeln!(out, "retry after {}", humantime::format_duration(delay));
+    }
+    if let (true, Some(request_id)) = (may_have_happened(error), error.request_id()) {
+        let _ = writeln!(
+            out,
+            "it may have happened; repeat it with --request-id {}, and it happens once",
+            clean(request_id)
+        );
+    }
+    if let Some(remedy) = error.reason().and_then(remedy) {
+        let _ = writeln!(out, "{remedy}");
+    }
+    out
+}
+
+/// Of `UNAVAILABLE` a lost COMMIT is one; a repeat with the same id is harmless where nothing has happened.
+fn may_have_happened(error: &Error) -> bool {
+    let unknown = [ErrorKind::Transport, ErrorKind::DeadlineExceeded, ErrorKind::Unknown].contains(&error.kind());
+    unknown || error.reason() == Some(ErrorReason::DatabaseUnavailable)
+}
+
+/// What is underneath, deepest last; the first is already in words.
+fn because(error: &Error) -> String {
+    let mut deepest = error.source();
+    while let Some(next) = deepest.and_then(std::error::Error::source) {
+        deepest = Some(next);
+    }
+    deepest.map(|cause| format!(": {}", clean(&cause.to_string()))).unwrap_or_default()
+}
+
+/// The command or flag that mends it; none where nothing that stands on one line does.
+fn remedy(reason: ErrorReason) -> Option<&'static str> {
+    use ErrorReason as Reason;
+    Some(match reason {
+        Reason::AppUnknown => "leave --app out for the documents app; the others are the [[app]]s of the configuration",
+        Reason::SolutionInvalid => {
+            "a solution id is a-z, 0-9, _ and -, begins with a letter or digit, and is never changed"
+        }
+        Reason::SolutionReserved => "choose another id: this one would name a system database",
+        Reason::SolutionNotFound => "createdb its database, or set unregistered = \"system\" in the configuration",
+        Reason::IsolationRequired => "createdb its database from a prepared template, or leave --dedicated-only out",
+        Reason::DatabaseMismatch => "fbs-router resolve SOLUTION tells its database; or leave --database out",
+        Reason::SchemaNotReady => "fbs-router schema apply, as the owner of the database",
+        Reason::DatabaseMisconfigured => {
+            "fbs-router check --config FILE, on the service's machine, tells what is wrong"
+        }
+        Reason::DatabaseDetached
+        | Reason::DatabaseIdentityMismatch
+        | Reason::PlacementConflict
+        | Reason::RouteMoving
+        | Reason::RouteUnknown => "fbs-router explain SOLUTION tells why",
+        Reason::PageTokenInvalid => "begin again without --page-token; between pages only --page-size may change",
+        Reason::EtagMismatch => "fbs-router documents get tells the current etag; look before you repeat",
+        Reason::RequestIdReused => "leave --request-id out for a new request",
+        Reason::DocumentExists => "leave --document-id out, and the service makes one",
+        Reason::DocumentNotFound => "fbs-router documents list --show-deleted tells which there are",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests;
