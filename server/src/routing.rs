@@ -6,6 +6,7 @@
 //! Invariants: no failure leads to the system database; a [`Session`] is made here alone, and carries solution,
 //! placement and epoch into every statement.
 
+mod absences;
 mod catalog;
 pub mod decide;
 pub mod evidence;

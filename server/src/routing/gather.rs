@@ -22,6 +22,8 @@ use crate::{
 pub(super) struct Gathered {
     /// When the call came: a write relies on nothing older.
     pub(super) called: Instant,
+    /// Since when the pair was known to be absent when the call came.
+    pub(super) absent_since: Option<Instant>,
     /// A scan of every server was waited for.
     pub(super) scanned: bool,
     /// Whether a reading of the ledger was waited for.
@@ -33,9 +35,15 @@ pub(super) struct Gathered {
 }
 
 impl Gathered {
-    pub(super) fn new() -> Self {
-        let called = Instant::now();
-        Self { called, scanned: false, ledger_read: LedgerRead::NotTried, looks: Vec::new(), rows: Rows::NotCounted }
+    pub(super) fn new(absent_since: Option<Instant>) -> Self {
+        Self {
+            called: Instant::now(),
+            absent_since,
+            scanned: false,
+            ledger_read: LedgerRead::NotTried,
+            looks: Vec::new(),
+            rows: Rows::NotCounted,
+        }
     }
 
     fn looked(&self, found: &Found) -> Option<&Inside> {
@@ -54,7 +62,7 @@ impl Router {
         let ledger = &table.ledger;
         let registration = ledger.registration(&app.name, solution.as_str());
         let record = ledger.placement(&app.name, solution.as_str()).map(|record| &**record);
-        let fresh_since = self.fresh_since(ask.intent, gathered);
+        let fresh_since = self.fresh_since(ask, gathered);
         let says = match (ledger.origin, record) {
             (Origin::Nothing | Origin::Snapshot, snapshot) => LedgerSays::Unreadable { snapshot },
             (Origin::Ledger, Some(record)) => LedgerSays::Record(record),
@@ -99,11 +107,12 @@ impl Router {
         }
     }
 
-    /// What a call may rely on: a read on what began at most `absence_ttl` ago, a write on nothing before itself.
-    fn fresh_since(&self, intent: Intent, gathered: &Gathered) -> Instant {
-        match intent {
-            Intent::Read => gathered.called.checked_sub(self.settings.absence_ttl).unwrap_or(gathered.called),
-            Intent::Write | Intent::Look => gathered.called,
+    /// What a call may rely on: nothing older than itself, but that a read may take the absence of its own pair that
+    /// was proved a moment ago.
+    fn fresh_since(&self, ask: &Ask<'_>, gathered: &Gathered) -> Instant {
+        match (ask.intent, gathered.absent_since) {
+            (Intent::Read, Some(since)) => since,
+            (Intent::Read | Intent::Write | Intent::Look, _) => gathered.called,
         }
     }
 
@@ -125,7 +134,7 @@ impl Router {
         if let Some(inside) = gathered.looked(found) {
             return (inside.clone(), gathered.rows);
         }
-        let since = self.fresh_since(ask.intent, gathered);
+        let since = self.fresh_since(ask, gathered);
         match self.looks.get(found) {
             Some(look) if look.at >= since || (recorded && ask.intent != Intent::Look) => (look.inside, look.rows),
             _ => (Inside::NotLooked, gathered.rows),

@@ -86,7 +86,7 @@ impl Router {
     /// Several pairs, from one table: whatever had to be found out or written first is, and then all are decided at
     /// once. A pair that changes between the two keeps the answer it had alone.
     pub async fn resolve_all(self: &Arc<Self>, asks: &[Ask<'_>]) -> Vec<Result<Route>> {
-        let called = Gathered::new();
+        let called = Instant::now();
         let mut alone = Vec::with_capacity(asks.len());
         for some in asks.chunks(AT_ONCE) {
             let found = some.iter().map(|ask| async { self.resolve_traced(ask, &mut Trace::default()).await }.boxed());
@@ -97,7 +97,8 @@ impl Router {
             if ask.app.pattern.is_none() {
                 return alone;
             }
-            match decide(&self.evidence(&table, ask, &called), &mut Trace::default()) {
+            let absent = self.absences.get(&ask.app.name, ask.solution, called.elapsed());
+            match decide(&self.evidence(&table, ask, &Gathered::new(absent)), &mut Trace::default()) {
                 Verdict::Dedicated => Route::dedicated(ask.app, ask.solution, &table, &self.pools),
                 Verdict::System { epoch, candidate } => {
                     Route::system(ask.app, ask.is_documents, ask.solution, epoch, candidate, &table, &self.pools)
@@ -151,7 +152,8 @@ impl Router {
             let table = self.table.load_full();
             return Route::system(ask.app, ask.is_documents, ask.solution, 0, None, &table, &self.pools);
         }
-        let mut gathered = Gathered::new();
+        let ttl = self.settings.absence_ttl;
+        let mut gathered = Gathered::new(self.absences.get(&ask.app.name, ask.solution, ttl));
         let mut flight = None;
         for _ in 0..STEPS {
             let table = self.table.load_full();
@@ -168,6 +170,11 @@ impl Router {
             match verdict {
                 Verdict::Dedicated => return self.dedicated(ask, &table, &gathered).await,
                 Verdict::System { epoch, candidate } => {
+                    if table.ledger.placement(&ask.app.name, ask.solution.as_str()).is_none()
+                        && (gathered.absent_since.is_none() || ask.intent != Intent::Read)
+                    {
+                        self.absences.put(&ask.app.name, ask.solution, gathered.called, ttl);
+                    }
                     self.look_again(ask, candidate.as_ref().map(|(found, _)| found), &table);
                     return Route::system(
                         ask.app,
@@ -328,7 +335,7 @@ impl Router {
         if !ask.is_documents || ask.intent == Intent::Look {
             return;
         }
-        let evidence = self.evidence(table, ask, &Gathered::new());
+        let evidence = self.evidence(table, ask, &Gathered::new(None));
         let Presence::Present(found) = &evidence.presence else { return };
         if !matches!(evidence.ledger, LedgerSays::Record(_)) || candidate.is_some_and(|candidate| candidate != found) {
             return;
@@ -355,7 +362,7 @@ impl Router {
 
     /// Looks at a pair's own database and does what follows, for nobody in particular.
     pub(super) async fn look_for(self: &Arc<Self>, ask: &Ask<'_>) {
-        let mut gathered = Gathered::new();
+        let mut gathered = Gathered::new(None);
         for _ in 0..STEPS {
             let table = self.table.load_full();
             let mut evidence = self.evidence(&table, ask, &gathered);

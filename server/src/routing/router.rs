@@ -8,6 +8,7 @@ use arc_swap::ArcSwapOption;
 use tokio::task::JoinSet;
 
 use super::{
+    absences::Absences,
     catalog::{ScanError, Scanner},
     flights::Flights,
     inside::Looks,
@@ -20,10 +21,13 @@ use super::{
 };
 use crate::{
     config::{self, Config},
-    domain::{DatabaseTarget, Deadline, Naming, ServerName, SolutionId},
+    domain::{App, DatabaseTarget, Deadline, Naming, ServerName, SolutionId},
     metrics::Metrics,
     postgres::{Pools, PostgresServer},
 };
+
+/// Listed databases of other apps that are recorded at once.
+const RECORDED_AT_ONCE: usize = 32;
 
 /// Routes pairs, and opens sessions.
 #[derive(Debug)]
@@ -37,6 +41,7 @@ pub struct Router {
     pub(super) table: TableCell,
     pub(super) looks: Looks,
     pub(super) flights: Flights,
+    pub(super) absences: Absences,
     pub(super) ledger_pulse: Arc<Pulse>,
     pub(super) ledger_target: DatabaseTarget,
     scans: HashMap<ServerName, Arc<Pulse>>,
@@ -70,6 +75,7 @@ impl Router {
             settings: config.routing.clone(),
             looks: Looks::default(),
             flights: Flights::default(),
+            absences: Absences::default(),
             ledger_pulse: Arc::new(Pulse::new()),
             ledger_target,
             scans,
@@ -272,20 +278,25 @@ async fn record_listed(router: Arc<Router>) {
                 .filter_map(|name| router.naming.solution_of(app, name))
                 .filter(|solution| table.ledger.placement(&app.name, solution.as_str()).is_none())
                 .collect();
-            for solution in unrecorded {
-                let ask = Ask {
-                    app,
-                    is_documents: false,
-                    solution: &solution,
-                    dedicated_only: false,
-                    intent: Intent::Read,
-                    principal: "fbs-router",
-                    deadline: Deadline::after(router.settings.scan_timeout),
-                };
-                if let Err(error) = router.resolve(&ask).await {
-                    tracing::debug!(%solution, app = %app.name, %error, "recording a listed database");
-                }
+            // Some at a time: they wait for the same scan.
+            for some in unrecorded.chunks(RECORDED_AT_ONCE) {
+                futures_util::future::join_all(some.iter().map(|solution| record(&router, app, solution))).await;
             }
         }
+    }
+}
+
+async fn record(router: &Arc<Router>, app: &App, solution: &SolutionId) {
+    let ask = Ask {
+        app,
+        is_documents: false,
+        solution,
+        dedicated_only: false,
+        intent: Intent::Read,
+        principal: "fbs-router",
+        deadline: Deadline::after(router.settings.scan_timeout),
+    };
+    if let Err(error) = router.resolve(&ask).await {
+        tracing::debug!(%solution, app = %app.name, %error, "recording a listed database");
     }
 }
