@@ -6,3 +6,4 @@
 mod appearing;
 mod routing;
 mod support;
+mod tls;

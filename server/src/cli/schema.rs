@@ -1,5 +1,7 @@
 //! `fbs-router schema`: what the solution implementer runs on a database, as its owner.
 
+mod passfile;
+
 use std::{path::PathBuf, str::FromStr};
 
 use clap::{Args, Subcommand};
@@ -49,7 +51,7 @@ struct DatabaseArguments {
     /// The database, as its owner: postgres://owner@host/database. No password in it.
     #[arg(long)]
     url: String,
-    /// The owner's password; else PGPASSWORD.
+    /// The owner's password; else PGPASSWORD, else the file that PGPASSFILE names.
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
 }
@@ -129,7 +131,7 @@ impl DatabaseArguments {
             let text = std::fs::read_to_string(path)
                 .map_err(|error| CliError::Failed(format!("--password-file {}: {error}", path.display())))?;
             config.password(text.trim_end_matches(['\n', '\r']));
-        } else if let Ok(password) = std::env::var("PGPASSWORD") {
+        } else if let Some(password) = std::env::var("PGPASSWORD").ok().or_else(|| from_passfile(&config)) {
             config.password(password);
         }
         config.application_name("fbs-router schema");
@@ -150,6 +152,19 @@ impl DatabaseArguments {
         tokio::spawn(connection);
         Ok(client)
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a tool for one database reads libpq's variables")]
+fn from_passfile(config: &tokio_postgres::Config) -> Option<String> {
+    let text = std::fs::read_to_string(std::env::var_os("PGPASSFILE")?).ok()?;
+    let host = match config.get_hosts().first() {
+        Some(tokio_postgres::config::Host::Tcp(host)) => host.as_str(),
+        Some(tokio_postgres::config::Host::Unix(_)) | None => "localhost",
+    };
+    let port = config.get_ports().first().copied().unwrap_or(5432);
+    let user = config.get_user().unwrap_or_default();
+    let wanted = passfile::Wanted { host, port, database: config.get_dbname().unwrap_or(user), user };
+    passfile::find(&text, wanted)
 }
 
 fn show(status: &Status) {

@@ -113,6 +113,15 @@ impl Router {
     pub async fn explain(self: &Arc<Self>, ask: &Ask<'_>) -> Resolution {
         let mut trace = Trace::kept();
         let outcome = self.resolve_traced(ask, &mut trace).await;
+        if let Ok(route) = &outcome
+            && ask.is_documents
+        {
+            // A route says where; whether a call could be served there now is a question of its own.
+            match self.try_enter(ask, route).await {
+                Ok(()) => trace.pass("enter", "the database was entered and proved, and its fence admits the route"),
+                Err(error) => trace.pass("enter", &format!("calls fail now: {error}")),
+            }
+        }
         let table = self.table.load_full();
         let began = table.catalogs.values().filter_map(|view| Some(view.last.as_ref()?.began)).min();
         Resolution {

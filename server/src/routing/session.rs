@@ -443,6 +443,22 @@ fn own_database(route: &Route) -> Option<&Arc<str>> {
 }
 
 impl Router {
+    /// Whether a call that was routed so could run now: the database is entered and proved, and its fence asked.
+    pub(super) async fn try_enter(&self, ask: &Ask<'_>, route: &Route) -> Result<()> {
+        let principal = crate::domain::Principal::anonymous();
+        let call = Call { principal, deadline: ask.deadline.inner() };
+        let failed = |failed| match failed {
+            Failed::Final(error) | Failed::Absent(error) | Failed::Lost(error) | Failed::Conflict(error) => error,
+            Failed::Fenced | Failed::Unknown => Error::PlacementConflict("the fence does not admit the route"),
+        };
+        let connection = connect(self, route, ask.solution, &call).await.map_err(failed)?;
+        let (company, uuid) = (ask.solution.as_str(), route.database.database_uuid);
+        let parameters: &[&(dyn ToSql + Sync)] = &[&company, &route.epoch, &uuid];
+        let rows = connection.read(company, call.deadline, (&ADMITS, parameters)).await;
+        let rows = rows.map_err(StatementError::into_error)?;
+        if first_bool(&rows) { Ok(()) } else { Err(failed(Failed::Fenced)) }
+    }
+
     /// Looks at the fence of a dedicated database that refused, so that the decision sees it and opens it if it is
     /// merely not open yet.
     async fn reopen(self: &Arc<Self>, call: &Call, solution: &SolutionId) {
