@@ -118,7 +118,8 @@ impl<'c> Implementer<'c> {
 
     /// Ends every session in a database, and waits until they are gone.
     pub async fn end_sessions(&self, database: &str) -> Result<(), Error> {
-        let statement = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1";
+        let statement = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1 \
+                         AND pid <> pg_backend_pid()";
         let client = self.cluster.connect("postgres").await?;
         client.query(statement, &[&database]).await.map(drop).map_err(refused(statement))
     }

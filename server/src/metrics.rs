@@ -63,7 +63,11 @@ impl Metrics {
         [
             counter("fbs_router_calls_total", "Calls answered.", &self.calls),
             counter("fbs_router_calls_failed_total", "Calls answered with an error.", &self.failed_calls),
-            counter("fbs_router_internal_errors_total", "Calls answered with INTERNAL: bugs.", &self.internal_errors),
+            counter(
+                "fbs_router_internal_errors_total",
+                "Calls answered with reason INTERNAL: bugs.",
+                &self.internal_errors,
+            ),
             counter(
                 "fbs_router_first_system_writes_total",
                 "Solutions written to a system database for the first time.",

@@ -16,6 +16,8 @@ mod inside;
 mod ledger;
 mod ledger_read;
 mod ledger_write;
+#[cfg(test)]
+mod model;
 mod refresh;
 mod resolve;
 pub mod route;

@@ -7,7 +7,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -15,7 +15,10 @@ use std::{
 use deadpool_postgres::Connect;
 use futures_util::future::BoxFuture;
 use secrecy::ExposeSecret;
-use tokio::{sync::Semaphore, task::JoinHandle};
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    task::JoinHandle,
+};
 use tokio_postgres::{
     AsyncMessage, Client, NoTls, Socket,
     config::{SslMode, TargetSessionAttrs},
@@ -48,6 +51,8 @@ pub struct PostgresServer {
     tls: Option<MakeRustlsConnect>,
     budget: Arc<Semaphore>,
     budget_size: usize,
+    waiting: AtomicUsize,
+    starved: Notify,
     opened: AtomicU64,
 }
 
@@ -94,6 +99,8 @@ impl PostgresServer {
             tls,
             budget: Arc::new(Semaphore::new(settings.max_connections)),
             budget_size: settings.max_connections,
+            waiting: AtomicUsize::new(0),
+            starved: Notify::new(),
             opened: AtomicU64::new(0),
         })
     }
@@ -137,13 +144,31 @@ impl PostgresServer {
         self.opened.load(Ordering::Relaxed)
     }
 
+    /// Waits until somebody waits for the budget, and tells how many do.
+    pub(super) async fn starved(&self) -> usize {
+        loop {
+            match self.waiting.load(Ordering::SeqCst) {
+                0 => self.starved.notified().await,
+                waiting => return waiting,
+            }
+        }
+    }
+
+    /// A permit of the budget. None only if that was closed, which it never is.
+    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(permit) = Arc::clone(&self.budget).try_acquire_owned() {
+            return Some(permit);
+        }
+        let _waiting = Waiting::new(self);
+        Arc::clone(&self.budget).acquire_owned().await.ok()
+    }
+
     async fn open(
         &self,
         config: &tokio_postgres::Config,
         notices: Option<tokio::sync::mpsc::UnboundedSender<()>>,
     ) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
-        // Closed never; if it were, the connection would merely go uncounted.
-        let permit = Arc::clone(&self.budget).acquire_owned().await.ok();
+        let permit = self.permit().await;
         self.opened.fetch_add(1, Ordering::Relaxed);
         match &self.tls {
             Some(tls) => drive(config, tls.clone(), permit, notices).await,
@@ -156,7 +181,7 @@ impl PostgresServer {
 async fn drive<T>(
     config: &tokio_postgres::Config,
     tls: T,
-    permit: Option<tokio::sync::OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
     notices: Option<tokio::sync::mpsc::UnboundedSender<()>>,
 ) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error>
 where
@@ -184,6 +209,23 @@ where
         }
     });
     Ok((client, task))
+}
+
+/// Somebody who waits for the budget, until he has it or leaves.
+struct Waiting<'s>(&'s PostgresServer);
+
+impl<'s> Waiting<'s> {
+    fn new(server: &'s PostgresServer) -> Self {
+        server.waiting.fetch_add(1, Ordering::SeqCst);
+        server.starved.notify_one();
+        Self(server)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl fmt::Debug for PostgresServer {

@@ -24,6 +24,9 @@ use crate::{
 /// Longest a connection with unfinished work is waited for before it is closed.
 const QUARANTINE: std::time::Duration = std::time::Duration::from_secs(1);
 
+/// Between two looks for idle connections while somebody waits for the budget.
+const ROOM: std::time::Duration = std::time::Duration::from_millis(5);
+
 /// All pools of the process.
 #[derive(Debug)]
 pub struct Pools {
@@ -96,14 +99,16 @@ impl Pools {
             let what = "its server is not in this router's configuration";
             return Err(CheckoutError::Failed(Failure::Refused, Error::DatabaseMisconfigured { what, cause: None }));
         };
-        if server.budget_exhausted() {
-            self.make_room(target);
-        }
-        let pool = self.pool(server, target);
-        match timeout_at(deadline.instant(), self.get(server, target, &pool)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(CheckoutError::DeadlinePassed),
-        }
+        let connected = async {
+            loop {
+                // A pool that was closed while we waited for it has been replaced already.
+                let pool = self.pool(server, target);
+                if let Some(connection) = self.get(server, target, &pool).await? {
+                    return Ok(connection);
+                }
+            }
+        };
+        timeout_at(deadline.instant(), connected).await.unwrap_or(Err(CheckoutError::DeadlinePassed))
     }
 
     /// Forgets everything about a database: its connections are closed as they come back.
@@ -120,6 +125,16 @@ impl Pools {
             pool.pool.retain(|_, metrics| metrics.last_used() < idle);
             pool.pool.status().size > 0 || pool.used().elapsed() < idle
         });
+    }
+
+    /// Closes idle connections to a server for as long as somebody waits for its budget. Never ends.
+    pub async fn make_room(&self, server: &PostgresServer) {
+        loop {
+            let wanted = server.starved().await;
+            self.close_idle(&server.name, wanted);
+            // A connection that is closed, or comes back meanwhile, takes about so long.
+            tokio::time::sleep(ROOM).await;
+        }
     }
 
     /// How often to [`reap`](Self::reap).
@@ -146,18 +161,20 @@ impl Pools {
             .collect()
     }
 
+    /// None: the pool was closed meanwhile.
     async fn get(
         &self,
         server: &PostgresServer,
         target: &DatabaseTarget,
         pool: &DatabasePool,
-    ) -> Result<Connection, CheckoutError> {
+    ) -> Result<Option<Connection>, CheckoutError> {
         let object = match pool.pool.get().await {
             Ok(object) => object,
             Err(PoolError::Backend(error)) => {
                 let failure = Failure::of(&error, true);
                 return Err(CheckoutError::Failed(failure, failure.into_error(error)));
             }
+            Err(PoolError::Closed) => return Ok(None),
             Err(PoolError::Timeout(deadpool_postgres::TimeoutType::Wait)) => return Err(CheckoutError::Exhausted),
             Err(PoolError::Timeout(_)) if server.budget_exhausted() => return Err(CheckoutError::Exhausted),
             Err(error) => {
@@ -169,9 +186,9 @@ impl Pools {
         if Object::metrics(&object).recycle_count > 0
             && let Some(facts) = pool.facts.load_full()
         {
-            return Ok(Connection { object: Some(object), facts, unfinished: false });
+            return Ok(Some(Connection { object: Some(object), facts, unfinished: false }));
         }
-        self.prove(target, pool, object).await
+        self.prove(target, pool, object).await.map(Some)
     }
 
     /// Proves a new connection. Until that is done it is `unfinished`, so that a caller who leaves in between
@@ -225,17 +242,18 @@ impl Pools {
         pool
     }
 
-    /// Closes the idle connections of the database that was used longest ago, on the same server.
-    fn make_room(&self, wanted: &DatabaseTarget) {
+    /// Closes `wanted` idle connections to a server, those of the database used longest ago first. Counts what is
+    /// removed, not what a pool calls available: that is net of callers who wait for the budget themselves.
+    fn close_idle(&self, server: &ServerName, mut wanted: usize) {
         let pools = self.lock();
-        let oldest = pools
-            .iter()
-            .filter(|(target, pool)| {
-                target.server == wanted.server && *target != wanted && pool.pool.status().available > 0
-            })
-            .min_by_key(|(_, pool)| pool.used());
-        if let Some((_, pool)) = oldest {
-            pool.pool.retain(|_, _| false);
+        let mut pools: Vec<_> = pools.iter().filter(|(target, _)| target.server == *server).collect();
+        pools.sort_by_key(|(_, pool)| pool.used());
+        for (_, pool) in pools {
+            pool.pool.retain(|_, _| {
+                let close = wanted > 0;
+                wanted -= usize::from(close);
+                !close
+            });
         }
     }
 

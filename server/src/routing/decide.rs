@@ -200,6 +200,10 @@ fn system(evidence: &Evidence<'_>, record: &Record, trace: &mut Trace) -> Verdic
         Presence::Unknown(why) if !evidence.vouched => {
             return unknown(evidence, why, trace);
         }
+        Presence::TwoServers if !evidence.vouched && evidence.app == AppKind::Documents => {
+            let why = "nothing vouches for the ledger, and its database is listed on two servers";
+            return trace.refuse("confirm", why, Error::RouteUnknown(why));
+        }
         Presence::Present(_) | Presence::Unknown(_) | Presence::Absent | Presence::TwoServers => {
             return policy(evidence, "system", "recorded as SYSTEM", stay(None), trace);
         }
@@ -212,6 +216,9 @@ fn system(evidence: &Evidence<'_>, record: &Record, trace: &mut Trace) -> Verdic
             "nothing vouches for the ledger, and a database is listed",
             Need::Inside(found.clone()),
         ),
+        Inside::NotLooked if record.released_uuid.is_some() => {
+            need(trace, "released", "a database was released, and one is listed", Need::Inside(found.clone()))
+        }
         Inside::NotLooked => {
             policy(evidence, "system", "recorded as SYSTEM; its database is not looked at yet", stay(None), trace)
         }
@@ -268,6 +275,9 @@ fn unrecorded(evidence: &Evidence<'_>, trace: &mut Trace) -> Verdict {
         }
         Presence::Present(found) => found,
     };
+    if found.replaced == Replaced::Cluster {
+        return mismatch(trace, "replaced", "its server answers with another system_identifier");
+    }
     match evidence.app {
         AppKind::Documents | AppKind::ResolveOnly { ready_table: true } => {}
         AppKind::ResolveOnly { ready_table: false } => {
@@ -334,8 +344,10 @@ fn unreadable(evidence: &Evidence<'_>, snapshot: Option<&Record>, trace: &mut Tr
             trace.decide("snapshot", "the snapshot says DEDICATED, and identity and fence there agree");
             Verdict::Dedicated
         }
-        Inside::Foreign(what) => mismatch(trace, "snapshot", what),
-        Inside::Ready { .. } | Inside::NotReady(_) | Inside::NotEntered(_) => trace.refuse(
+        _ if found.replaced != Replaced::No => {
+            mismatch(trace, "snapshot", "listed with another oid or cluster, and it does not prove the recorded uuid")
+        }
+        Inside::Foreign(_) | Inside::Ready { .. } | Inside::NotReady(_) | Inside::NotEntered(_) => trace.refuse(
             "snapshot",
             "the snapshot says DEDICATED, and its database does not confirm it",
             Error::RouteUnknown(why),

@@ -94,7 +94,8 @@ impl Router {
                 AppKind::ResolveOnly { ready_table: app.ready_table.is_some() }
             },
             policy: self.policy(ask, registration),
-            conflict: ledger.conflicts(&app.name, solution),
+            conflict: ledger.conflicts(&app.name, solution)
+                || (gathered.ledger_read != LedgerRead::NotTried && self.fence_was_ahead(table, ask)),
             vouched: says.record().is_some_and(|record| ledger.vouches_for(record)),
             returned: returned(table, &says),
             ledger: says,
@@ -160,6 +161,12 @@ impl Router {
                 return Presence::Unknown("the ledger knows a server that this configuration lacks");
             };
             let Some(catalog) = &view.last else { return Presence::Unknown("a server was never scanned") };
+            if table.ledger.servers.get(server).is_some_and(|known| *known != catalog.system_identifier)
+                && !catalog.databases.contains_key(name.as_str())
+            {
+                // Another cluster answers: what it lacks says nothing.
+                return Presence::Unknown("a server answers with another system_identifier");
+            }
             if since.is_some_and(|since| catalog.began < since) {
                 return Presence::Unknown("no scan of every server has succeeded since the call");
             }

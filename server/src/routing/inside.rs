@@ -5,20 +5,20 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    evidence::{Found, Inside, Rows},
+    evidence::{Found, Inside, RecordedAt, Rows},
     ledger::LedgerView,
     ledger_write::{READY_TABLE, claim, first_bool, read_fence},
     table::Table,
 };
 use crate::{
-    domain::{App, DatabaseTarget, Deadline, Error, SolutionId},
+    domain::{App, DatabaseTarget, Deadline, Epoch, Error, SolutionId},
     postgres::{Connection, Facts, Failure, Pools, SchemaState, pool::CheckoutError},
 };
 
@@ -37,6 +37,9 @@ pub(super) struct Look {
 #[derive(Debug, Default)]
 pub(super) struct Looks {
     seen: Mutex<HashMap<(DatabaseTarget, u32), Look>>,
+    /// The latest epoch at which a pair's own database was seen open: what was seen once is not unseen when the
+    /// database goes away.
+    active: Mutex<HashMap<(Arc<str>, SolutionId), Epoch>>,
 }
 
 /// What a look needs to know.
@@ -65,6 +68,26 @@ impl Looks {
     /// Remembers.
     pub(super) fn put(&self, found: &Found, look: Look) {
         self.lock().insert((found.target.clone(), found.oid), look);
+    }
+
+    /// Forgets one database: it was changed.
+    pub(super) fn forget(&self, found: &Found) {
+        self.lock().remove(&(found.target.clone(), found.oid));
+    }
+
+    /// A fence was seen ACTIVE. Only epochs above 0 tell anything.
+    pub(super) fn saw_active(&self, app: &Arc<str>, solution: &SolutionId, epoch: Epoch) {
+        if epoch > 0 {
+            let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
+            let latest = active.entry((Arc::clone(app), solution.clone())).or_insert(epoch);
+            *latest = epoch.max(*latest);
+        }
+    }
+
+    /// The latest epoch at which a fence of the pair was seen ACTIVE.
+    pub(super) fn latest_active(&self, app: &Arc<str>, solution: &SolutionId) -> Option<Epoch> {
+        let active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
+        if active.is_empty() { None } else { active.get(&(Arc::clone(app), solution.clone())).copied() }
     }
 
     /// Forgets databases that are no longer listed under their oid.
@@ -98,7 +121,11 @@ impl Looking<'_> {
             return self.look_for_table(connection).await;
         }
         match self.judge(connection.facts(), found) {
-            Judgement::Settled(inside) => inside,
+            Judgement::Settled(inside) => {
+                // Schema and identity may be mended meanwhile: the next look proves anew.
+                self.pools.close(&found.target);
+                inside
+            }
             Judgement::Mine(uuid) => self.fence(connection, uuid).await,
             Judgement::Unclaimed => self.claim(connection, found).await,
         }
@@ -142,6 +169,14 @@ impl Looking<'_> {
         }
     }
 
+    /// The uuid of the database that the pair is recorded to have.
+    fn recorded_uuid(&self) -> Option<Uuid> {
+        match self.table.ledger.placement(&self.app.name, self.solution.as_str())?.at {
+            RecordedAt::Dedicated { uuid, .. } => uuid,
+            RecordedAt::System => None,
+        }
+    }
+
     fn judge(&self, facts: &Facts, found: &Found) -> Judgement {
         let settled = Judgement::Settled;
         if facts.oid != found.oid {
@@ -153,16 +188,22 @@ impl Looking<'_> {
         match facts.schema {
             SchemaState::Absent => return settled(Inside::NotReady("the documents schema is absent")),
             SchemaState::TooOld => return settled(Inside::NotReady("the documents schema is too old")),
-            SchemaState::TooNew => return settled(Inside::NotReady("the documents schema is too new")),
+            // Not "not ready": it may be in use by newer routers.
+            SchemaState::TooNew => return settled(Inside::NotEntered(Error::SchemaNotReady("too new"))),
             SchemaState::Ready(_) => {}
         }
-        let Some(identity) = &facts.identity else { return Judgement::Unclaimed };
+        let recorded = self.recorded_uuid();
+        let Some(identity) = &facts.identity else {
+            // A pair that has its database claims no other one.
+            return recorded.map_or(Judgement::Unclaimed, |_| settled(Inside::Foreign("it has no identity")));
+        };
         if identity.solution.as_deref() != Some(self.solution.as_str()) {
             return settled(Inside::Foreign("its identity is another's"));
         }
         let ledger_id = self.table.ledger.last_change.map(|change| change.ledger_id);
         match identity.ledger_id {
-            None => return Judgement::Unclaimed,
+            None if recorded.is_none_or(|uuid| uuid == identity.database_uuid) => return Judgement::Unclaimed,
+            None => return settled(Inside::Foreign("another uuid than the recorded one")),
             Some(found) if Some(found) != ledger_id => return settled(Inside::Foreign("it belongs to another ledger")),
             Some(_) => {}
         }

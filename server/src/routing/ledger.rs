@@ -96,15 +96,7 @@ impl LedgerView {
         database_uuid: Option<Uuid>,
         servers: HashMap<ServerName, u64>,
     ) -> Self {
-        Self {
-            origin: Origin::Snapshot,
-            last_change: Some(last_change),
-            database_uuid,
-            servers,
-            // Whatever continues from this state is vouched for by it.
-            unvouched_through: -1,
-            ..Self::default()
-        }
+        Self { origin: Origin::Snapshot, last_change: Some(last_change), database_uuid, servers, ..Self::default() }
     }
 
     /// The placement of a pair.

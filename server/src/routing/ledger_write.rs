@@ -44,6 +44,7 @@ statement!(AUDIT, "audit.sql", TEXT, TEXT, TEXT, INT8);
 statement!(ADOPT_OID, "adopt_oid.sql", TEXT, TEXT, INT8, UUID, OID);
 statement!(FOLLOW, "follow.sql", TEXT, TEXT, INT8, UUID, TEXT, TEXT, OID);
 statement!(CLAIM, "claim.sql", TEXT, UUID);
+statement!(RECORD_SERVER, "record_server.sql", TEXT, TEXT);
 
 /// Writes on behalf of one pair.
 #[derive(Debug)]
@@ -118,6 +119,11 @@ impl LedgerWriter<'_> {
             .await
             .map_err(StatementError::into_error)?;
         commit(transaction).await
+    }
+
+    /// Records a server, of which placements are about to be recorded.
+    pub(super) async fn record_server(&self, server: &str, system_identifier: u64) -> Result<bool> {
+        self.change((&RECORD_SERVER, &[&server, &system_identifier.to_string()])).await
     }
 
     /// Records a pair whose tables are not ours.

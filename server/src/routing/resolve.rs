@@ -166,6 +166,11 @@ impl Router {
         let mut flight = None;
         for _ in 0..STEPS {
             let table = self.table.load_full();
+            if gathered.ledger_read == LedgerRead::NotTried && self.fence_was_ahead(&table, ask) {
+                // Either this table is old, or the ledger is.
+                self.fetch(Need::Ledger, ask, &table, &mut gathered).await?;
+                continue;
+            }
             let verdict = decide(&self.evidence(&table, ask, &gathered), trace);
             // Whatever is not just waiting is done by one call a pair; the others find its result.
             if flight.is_none() && matches!(verdict, Verdict::Act(_) | Verdict::Need(Need::Inside(_) | Need::Rows)) {
@@ -197,7 +202,13 @@ impl Router {
                 }
                 Verdict::Refused(error) => match self.doubtful(&table, ask, &gathered, &error) {
                     Some(found) => self.fetch(Need::Inside(found), ask, &table, &mut gathered).await?,
-                    None => return Err(error),
+                    None => {
+                        // A recorded solution that may not be shared waits for its own database all the more.
+                        if matches!(error, Error::IsolationRequired) {
+                            self.look_again(ask, None, &table);
+                        }
+                        return Err(error);
+                    }
                 },
                 Verdict::Need(need) => self.fetch(need, ask, &table, &mut gathered).await?,
                 Verdict::Act(act) => self.act(act, ask, &table, &mut gathered).await?,
@@ -220,9 +231,18 @@ impl Router {
         route
     }
 
+    /// True if a fence of the pair was seen ACTIVE at a later epoch than the table holds.
+    pub(super) fn fence_was_ahead(&self, table: &Table, ask: &Ask<'_>) -> bool {
+        let known = table.ledger.placement(&ask.app.name, ask.solution.as_str()).map_or(0, |record| record.epoch);
+        self.looks.latest_active(&ask.app.name, ask.solution).is_some_and(|seen| seen > known)
+    }
+
     /// The database whose remembered state refuses the call, if it is time to look there again.
     fn doubtful(&self, table: &Table, ask: &Ask<'_>, gathered: &Gathered, error: &Error) -> Option<Found> {
-        if !matches!(error, Error::DatabaseIdentityMismatch { .. } | Error::PlacementConflict(_)) {
+        if !matches!(
+            error,
+            Error::DatabaseIdentityMismatch { .. } | Error::PlacementConflict(_) | Error::RouteUnknown(_)
+        ) {
             return None;
         }
         let Presence::Present(found) = self.evidence(table, ask, gathered).presence else { return None };
@@ -251,6 +271,11 @@ impl Router {
                 let at = Instant::now();
                 let inside = self.looking(ask, table).look(&found).await;
                 self.looks.put(&found, Look { inside: inside.clone(), rows: Rows::NotCounted, at });
+                if let Inside::Ready { fence: Some(fence), .. } = &inside
+                    && fence.active
+                {
+                    self.looks.saw_active(&ask.app.name, ask.solution, fence.epoch);
+                }
                 gathered.looks.push((found, inside));
             }
             Need::Rows => {
@@ -272,13 +297,6 @@ impl Router {
     }
 
     async fn act(&self, act: Act, ask: &Ask<'_>, table: &Table, gathered: &mut Gathered) -> Result<()> {
-        if let Act::TakeOver { found, .. } | Act::RecordDedicated(found) | Act::Follow(found) = &act
-            && !table.ledger.servers.contains_key(&found.target.server)
-        {
-            // Placements refer to servers, and this one is so new that the ledger's task has not recorded it.
-            let _ = self.ledger_pulse.fresh(ask.deadline).await;
-            return Ok(());
-        }
         let writer = self.writer(ask);
         let record = table.ledger.placement(&ask.app.name, ask.solution.as_str());
         let recorded_uuid = record.and_then(|record| match &record.at {
@@ -287,7 +305,18 @@ impl Router {
         });
         let epoch = record.map(|record| record.epoch);
         let changed = match &act {
+            // A placement refers to its server: one that was just scanned for the first time is recorded before.
+            Act::TakeOver { found, .. } | Act::RecordDedicated(found) | Act::Follow(found)
+                if !table.ledger.servers.contains_key(&found.target.server) =>
+            {
+                match table.catalogs.get(&found.target.server).and_then(|view| view.last.as_ref()) {
+                    Some(catalog) => writer.record_server(&found.target.server, catalog.system_identifier).await,
+                    None => Ok(false),
+                }
+            }
             Act::TakeOver { found, uuid } => {
+                // Whatever comes of it, the rows that were counted before are old news.
+                self.looks.forget(found);
                 let registered = self.registered(ask, table);
                 writer.take_over(found, *uuid, epoch, &registered, ask.principal).await
             }
@@ -307,7 +336,9 @@ impl Router {
             Act::Retire { found, .. } => {
                 let connection = checkout(&self.pools, &found.target, ask.deadline).await?;
                 retire_fence(connection, ask.solution, epoch.unwrap_or(0), ask.deadline).await?;
+                // What was seen there is seen no more.
                 gathered.looks.retain(|(seen, _)| seen.target != found.target);
+                self.looks.forget(found);
                 return Ok(());
             }
         };

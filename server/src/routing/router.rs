@@ -84,7 +84,7 @@ impl Router {
         }
     }
 
-    /// Starts the background tasks: a scanner a server, the ledger's reader, the reaper of idle connections. They end
+    /// Starts the background tasks: a scanner and a maker of room a server, the ledger's reader, the reaper of idle connections. They end
     /// when the set is dropped.
     pub fn start(self: &Arc<Self>) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
@@ -92,6 +92,8 @@ impl Router {
             let Some(server) = self.pools.server(name) else { continue };
             let scanner = Scanner::new(Arc::clone(server), self.settings.scan_timeout);
             tasks.spawn(scan(Arc::clone(self), Arc::clone(pulse), scanner));
+            let (router, server) = (Arc::clone(self), Arc::clone(server));
+            tasks.spawn(async move { router.pools.make_room(&server).await });
         }
         if let Some(server) = self.pools.server(&self.ledger_target.server) {
             let reader = LedgerReader::new(

@@ -33,6 +33,8 @@ struct File {
     change_number: i64,
     change_uuid: String,
     database_uuid: Option<String>,
+    /// Changes up to this one were read while nothing vouched for the ledger: a file does not make them truer.
+    unvouched_through: i64,
     servers: Vec<(String, u64)>,
     placements: Vec<Placed>,
     registrations: Vec<Registered>,
@@ -147,6 +149,7 @@ impl File {
             change_number: change.number,
             change_uuid: change.uuid.to_string(),
             database_uuid: view.database_uuid.map(|uuid| uuid.to_string()),
+            unvouched_through: view.unvouched_through,
             servers: view.servers.iter().map(|(name, identifier)| (name.to_string(), *identifier)).collect(),
             placements,
             registrations,
@@ -161,6 +164,7 @@ impl File {
         };
         let servers = self.servers.into_iter().map(|(name, identifier)| (name.into(), identifier)).collect();
         let mut view = LedgerView::remembered(last_change, parse_uuid(self.database_uuid.as_deref())?, servers);
+        view.unvouched_through = self.unvouched_through;
         for placed in self.placements {
             let (app, solution, record) = placed.into_record()?;
             view.insert(app, solution, record);
@@ -238,6 +242,7 @@ mod tests {
         let servers = [("main".into(), u64::MAX)].into();
         let mut view = LedgerView::remembered(change, Some(Uuid::from_u128(3)), servers);
         view.origin = Origin::Ledger;
+        view.unvouched_through = 2;
         let at = RecordedAt::Dedicated {
             target: DatabaseTarget::new(&"main".into(), "djo_acme_db"),
             oid: 77,
@@ -264,6 +269,7 @@ mod tests {
         assert_eq!(loaded.origin, Origin::Snapshot);
         assert_eq!(loaded.placement("fbs_dms", "acme"), view(4, 1).placement("fbs_dms", "acme"));
         assert_eq!(loaded.servers["main"], u64::MAX);
+        assert_eq!(loaded.unvouched_through, view(4, 1).unvouched_through, "a file vouches for nothing by itself");
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub use self::document::document;
 use self::fields::{Kind, Violations};
 use super::tokens::{Scope, Tokens};
 use crate::domain::{
-    Error, Naming, Result,
+    Error, Naming, Result, SolutionId,
     document::{CursorKey, OrderKey, PageRequest},
     request::{CreateRequest, DeleteRequest, GetRequest, ListRequest, UndeleteRequest, UpdateRequest},
 };
@@ -197,8 +197,11 @@ pub fn undelete(request: proto::UndeleteDocumentRequest, naming: &Naming) -> Res
     violations.finish(read())
 }
 
-/// The `database` of a request that has no other fields to collect.
-pub fn database(text: String) -> Result<Option<String>> {
-    fields::database(text)
-        .map_err(|problem| Error::FieldInvalid(vec![crate::domain::Violation::new("database", problem)]))
+/// Solution and `database` of a request to resolve; the app is looked up, not checked.
+pub fn pair(solution: &str, database: String, naming: &Naming) -> Result<(SolutionId, Option<String>)> {
+    let mut violations = Violations::default();
+    let solution = violations.solution(naming, solution);
+    let database = violations.take(Kind::Field, "database", fields::database(database));
+    let read = || Some((solution?, database?));
+    violations.finish(read())
 }

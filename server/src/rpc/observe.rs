@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use fbs_router_proto::router::v1::ErrorReason;
 use futures_util::FutureExt;
 use http::{Request, Response};
 use tonic::{Code, Status, body::Body};
@@ -114,10 +115,12 @@ where
             let outcome = Status::from_header_map(response.headers());
             let code = outcome.as_ref().map_or(Code::Ok, Status::code);
             record.record("code", tracing::field::debug(code));
-            if let Some(reason) = outcome.as_ref().and_then(reason_of) {
+            let reason = outcome.as_ref().and_then(reason_of);
+            if let Some(reason) = reason {
                 record.record("reason", reason.reason());
             }
-            observe.metrics.call(code != Code::Ok, code == Code::Internal);
+            // The reason, not the code: gRPC prescribes INTERNAL also for bytes that are the caller's fault.
+            observe.metrics.call(code != Code::Ok, reason == Some(ErrorReason::Internal));
             tracing::debug!("answered");
             Ok(response)
         };

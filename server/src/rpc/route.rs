@@ -21,10 +21,9 @@ pub(super) struct ResolveRequest<'n> {
 
 /// Reads a request to resolve one pair.
 pub(super) fn request(request: proto::ResolveDatabaseRequest, naming: &Naming) -> Result<ResolveRequest<'_>> {
-    let solution = naming.admit(&request.solution)?;
+    let (solution, database) = super::convert::pair(&request.solution, request.database, naming)?;
     let app = naming.app(&request.app)?;
     let is_documents = app.name == naming.documents_app().name;
-    let database = super::convert::database(request.database)?;
     Ok(ResolveRequest { app, is_documents, solution, dedicated_only: request.dedicated_only, database })
 }
 

@@ -95,6 +95,8 @@ fn documents() -> Vec<Row> {
         row(DEDICATED, OTHER_OID, NOT_LOOKED, 0, Need("INSIDE"), "recorded, another oid, to be proved"),
         row(DEDICATED, OTHER_OID, OWN, 0, Act("ADOPT_OID"), "recorded, another oid, the same uuid"),
         row(DEDICATED, OTHER_OID, ANY, 0, Refused("DATABASE_IDENTITY_MISMATCH"), "recorded, another oid"),
+        // §4: a server with another system_identifier, for pairs without a record too.
+        row(ANY_NONE, OTHER_CLUSTER, ANY, 0, Refused("DATABASE_IDENTITY_MISMATCH"), "none, listed in another cluster"),
         // Row 3: none, DEDICATED | listed | identity of another, or a uuid of another pair.
         row(ANY_NONE | DEDICATED, PRESENT, FOREIGN, 0, Refused("DATABASE_IDENTITY_MISMATCH"), "identity of another"),
         row(DEDICATED, PRESENT, OTHER, 0, Refused("DATABASE_IDENTITY_MISMATCH"), "another uuid than the recorded one"),
@@ -117,9 +119,11 @@ fn documents() -> Vec<Row> {
         row(ANY_SYSTEM, UNKNOWN, ANY, 0, Refused("ROUTE_UNKNOWN"), "SYSTEM, unvouched, not found out").without(VOUCHED),
         row(ANY_SYSTEM, PRESENT, NOT_LOOKED, 0, Need("INSIDE"), "SYSTEM, unvouched, listed").without(VOUCHED),
         row(ANY_SYSTEM, PRESENT, NOT_ENTERED, 0, Refused("ROUTE_UNKNOWN"), "SYSTEM, unvouched, shut").without(VOUCHED),
-        // PAGE: ROUTE_UNKNOWN where it is unvouched: its name is listed, and neither fence was looked at.
+        row(ANY_SYSTEM, TWO_SERVERS, ANY, 0, Refused("ROUTE_UNKNOWN"), "SYSTEM, unvouched, listed twice").without(VOUCHED),
+        // Silent: which of the two would be the candidate.
         row(ANY_SYSTEM, TWO_SERVERS, ANY, 0, System(None), "SYSTEM, listed twice"),
         // §5 •: a released database that is listed again gets fence MOVED at first sight, before anything else.
+        row(RELEASED, PRESENT, NOT_LOOKED, 0, Need("INSIDE"), "released, and one is listed"),
         row(RELEASED, PRESENT, OWN_CLOSED, 0, System(Some(NotUsable)), "released, and its fence closed"),
         row(RELEASED, PRESENT, OWN, 0, Act("RETIRE"), "released, and listed again"),
         // Row 7.
@@ -131,8 +135,7 @@ fn documents() -> Vec<Row> {
         row(ANY_SYSTEM, PRESENT, READY, COULD_NOT_LOOK, System(None), "SYSTEM, ready, rows unknown"),
         row(ANY_SYSTEM, PRESENT, NOT_READY, 0, System(Some(SchemaNotReady)), "SYSTEM, not ready"),
         row(ANY_SYSTEM, PRESENT, FOREIGN | NOT_ENTERED, 0, System(Some(NotUsable)), "SYSTEM, not usable"),
-        // PAGE: with candidate; and RELEASED: first sight is the catalog's, before anything else. It is looked at
-        // behind the call instead.
+        // PAGE: with candidate. It is looked at behind the call, and then has a reason.
         row(ANY_SYSTEM, PRESENT, NOT_LOOKED, VOUCHED, System(None), "SYSTEM, listed, not looked at yet"),
         row(ANY_SYSTEM, ABSENT, ANY, 0, System(None), "SYSTEM, not listed"),
         row(ANY_SYSTEM, UNKNOWN, ANY, VOUCHED, System(None), "SYSTEM, Unknown"),
@@ -151,12 +154,11 @@ fn documents() -> Vec<Row> {
         row(ANY_NONE, PRESENT, READY, SOME_ROWS, Act("RECORD_SYSTEM"), "none, ready, rows: SYSTEM, recorded"),
         row(ANY_NONE, PRESENT, NOT_ENTERED, 0, Refused("THAT_ERROR"), "none, could not enter"),
         row(ANY_NONE, PRESENT, READY, COULD_NOT_LOOK, Refused("ROUTE_UNKNOWN"), "none, ready, could not look"),
-        // Row 16. PAGE: row 2 (any | replaced) is DATABASE_IDENTITY_MISMATCH for the other oid and cluster; here the
-        // look inside decides alone, and the session refuses the other oid afterwards.
+        // Row 16.
         row(SNAPSHOT_DEDICATED, listed_or_unknown, OWN_AT, 0, Dedicated, "snapshot, confirmed by identity and fence"),
         row(SNAPSHOT_DEDICATED, listed_or_unknown, NOT_LOOKED, 0, Need("INSIDE"), "snapshot, to be confirmed"),
-        // PAGE: row 3 is for "none, DEDICATED" only, so this is row 17, ROUTE_UNKNOWN, as another uuid is.
-        row(SNAPSHOT_DEDICATED, listed_or_unknown, FOREIGN, 0, Refused("DATABASE_IDENTITY_MISMATCH"), "foreign"),
+        // Row 2 again: replaced, and identity and fence did not prove it.
+        row(SNAPSHOT_DEDICATED, OTHER_OID | OTHER_CLUSTER, ANY, 0, Refused("DATABASE_IDENTITY_MISMATCH"), "replaced"),
         // Row 17; for pairs of which the snapshot says nothing it is tried to read the ledger first.
         row(UNREADABLE | SNAPSHOT_SYSTEM, ANY, ANY, NOT_READ, Need("LEDGER"), "unreadable, nobody tried"),
         row(ANY_UNREADABLE, ANY, ANY, 0, Refused("ROUTE_UNKNOWN"), "unreadable, otherwise"),
@@ -188,8 +190,7 @@ fn resolve_only() -> Vec<Row> {
         row(ANY_NONE, UNKNOWN, ANY, SCANNED, Refused("ROUTE_UNKNOWN"), "none, Unknown"),
         row(ANY_NONE, UNKNOWN, ANY, 0, Need("SCAN"), "none, Unknown, not scanned for this call"),
         row(ANY_NONE, TWO_SERVERS, ANY, 0, Refused("DATABASE_MISCONFIGURED"), "none, listed twice"),
-        // PAGE §4: a server with another system_identifier is DATABASE_IDENTITY_MISMATCH for every RPC; here what it
-        // lists is recorded.
+        row(ANY_NONE, OTHER_CLUSTER, ANY, 0, Refused("DATABASE_IDENTITY_MISMATCH"), "none, listed in another cluster"),
         of(RESOLVE_ONLY, row(ANY_NONE, PRESENT, ANY, 0, Act("RECORD_DEDICATED"), "none, listed")),
         of(READY_TABLE, row(ANY_NONE, PRESENT, NOT_LOOKED, 0, Need("INSIDE"), "none, listed")),
         of(READY_TABLE, row(ANY_NONE, PRESENT, NOT_READY, 0, System(Some(SchemaNotReady)), "none, not ready")),
