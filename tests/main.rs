@@ -2,8 +2,21 @@
 //!
 //! Run one: `cargo test --test e2e dead_database`. See `support` for what a test has at hand.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::too_many_lines, reason = "a test tells one story, from its beginning to its end")]
 
 mod appearing;
+mod bad_input;
+mod cancel;
+mod documents;
+mod faults;
+mod herd;
+mod identity;
+mod isolation;
+mod lists;
+mod no_ddl;
+mod repeats;
 mod routing;
+mod service;
+mod states;
 mod support;
 mod tls;

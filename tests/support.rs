@@ -3,15 +3,18 @@
 //! A platform is a copy of a prepared cluster, so every test has the default names, may kill its Postgres, and
 //! disturbs nobody. No sleeps: `eventually` waits for a state, within a bound.
 
+pub(crate) mod asking;
 mod calls;
+pub(crate) mod process;
 mod replica;
+pub(crate) mod wire;
 
 use std::path::PathBuf;
 
-use fbs_router_sandbox::{Address, FaultProxy, Platform};
+use fbs_router_sandbox::{Address, Cluster, FaultProxy, Implementer, Options, Platform};
 
 pub(crate) use self::{
-    calls::{Answered, answered, draft, failure, reason, within},
+    calls::{draft, failure, reason, within},
     replica::Replica,
 };
 
@@ -41,11 +44,19 @@ impl World {
         Replica::start(&self.configuration(&self.platform.url(), extra), &self.snapshot("router")).await
     }
 
-    /// A replica which reaches Postgres through a proxy.
-    pub(crate) async fn proxied_replica(&self) -> (Replica, FaultProxy) {
-        let proxy = self.proxy().await;
-        let url = format!("postgres://fbs_router@127.0.0.1:{}", proxy.port());
-        (Replica::start(&self.configuration(&url, ""), &self.snapshot("router")).await, proxy)
+    /// A replica for the server at `url`, with further lines of configuration.
+    pub(crate) async fn replica_at(&self, url: &str, extra: &str) -> Replica {
+        Replica::start(&self.configuration(url, extra), &self.snapshot("router")).await
+    }
+
+    /// Waits until a replica's snapshot holds that text.
+    pub(crate) async fn snapshot_holds(&self, text: &str) {
+        let path = self.folder.path().join("router.snapshot.json");
+        fbs_router_sandbox::soon("the snapshot is written", async || {
+            let found = std::fs::read_to_string(&path).unwrap_or_default();
+            if found.contains(text) { Ok(()) } else { Err(found) }
+        })
+        .await;
     }
 
     /// A proxy before the platform's Postgres.
@@ -95,6 +106,17 @@ impl World {
     pub(crate) async fn in_ledger(&self, sql: &str) {
         self.platform.implementer().run(fbs_router_sandbox::platform::SYSTEM_DATABASE, sql).await.unwrap();
     }
+}
+
+/// A second Postgres, which shares no `system_identifier` with any [`World`], with roles and a template.
+pub(crate) async fn other_cluster() -> Cluster {
+    let cluster = Cluster::start(Options::default()).await.expect("another Postgres");
+    let implementer = Implementer::new(&cluster);
+    implementer.create_roles(fbs_router_sandbox::platform::PASSWORD).await.unwrap();
+    implementer.create_database(fbs_router_sandbox::platform::TEMPLATE_DATABASE).await.unwrap();
+    let template = fbs_router_sandbox::platform::TEMPLATE_DATABASE;
+    implementer.apply(template, fbs_router_schema::Purpose::Template).await.unwrap();
+    cluster
 }
 
 /// Kept between runs of the suite, below `target`.

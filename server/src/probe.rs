@@ -80,61 +80,100 @@ async fn server(config: &Config, settings: &config::Server) -> Vec<Finding> {
         let Some(database) = &app.system_database else { continue };
         if !seen.contains(&database) {
             seen.push(database);
-            findings.push(system_database(&server, app, app.name == config.naming.documents_app().name).await);
+            let documents = app.name == config.naming.documents_app().name;
+            findings.push(system_database(&server, app, documents.then_some(config)).await);
         }
     }
     findings
 }
 
-async fn system_database(server: &PostgresServer, app: &App, holds_ledger: bool) -> Finding {
+/// `ledger`: it holds the ledger, which must know no server that this configuration lacks.
+async fn system_database(server: &PostgresServer, app: &App, ledger: Option<&Config>) -> Finding {
     let name = app.system_database.as_deref().unwrap_or_default();
     let subject = format!("system database `{name}` on `{}`", server.name);
-    let problem = match probe(server, name).await {
-        Err(problem) => Some(problem),
-        Ok(_) if !holds_ledger => None,
-        Ok(facts) => match facts.schema {
-            SchemaState::Absent | SchemaState::TooOld => Some(Problem {
-                what: "the documents schema is absent or too old".into(),
-                remedy: format!("fbs-router schema apply --system --url postgres://OWNER@HOST/{name}"),
-            }),
-            SchemaState::TooNew => Some(Problem {
-                what: "the documents schema is newer than this build".into(),
-                remedy: "use a newer fbs-router".into(),
-            }),
-            SchemaState::Ready(_) if facts.identity.is_none_or(|identity| identity.solution.is_some()) => {
-                Some(Problem {
-                    what: "it is not a system database".into(),
-                    remedy: format!("fbs-router schema apply --system --url postgres://OWNER@HOST/{name}"),
-                })
-            }
-            SchemaState::Ready(_) => None,
+    let problem = match (probe(server, name).await, ledger) {
+        (Err(problem), _) => Some(problem),
+        (Ok(_), None) => None,
+        (Ok(_), Some(config)) => match timeout(LIMIT, inside_ledger(server, name, config)).await {
+            Ok(Ok(problem)) => problem,
+            Ok(Err(error)) => Some(unreachable_database(&error)),
+            Err(_) => Some(silent()),
         },
     };
     Finding { subject, problem }
 }
 
+/// What a router would find wrong with the database of its ledger.
+async fn inside_ledger(
+    server: &PostgresServer,
+    name: &str,
+    config: &Config,
+) -> Result<Option<Problem>, tokio_postgres::Error> {
+    let problem = |what: &str, remedy: String| Ok(Some(Problem { what: what.to_owned(), remedy }));
+    let apply = || format!("fbs-router schema apply --system --url postgres://OWNER@HOST/{name}");
+    let client = server.connect(name).await?;
+    let facts = prove::prove(&client).await?;
+    for (schema, which) in [(facts.schema, "documents"), (prove::ledger_schema(&client).await?, "ledger's")] {
+        match schema {
+            SchemaState::Absent | SchemaState::TooOld => {
+                return problem(&format!("the {which} schema is absent or too old"), apply());
+            }
+            SchemaState::TooNew => {
+                let remedy = "use a newer fbs-router".to_owned();
+                return problem(&format!("the {which} schema is newer than this build"), remedy);
+            }
+            SchemaState::Ready(_) => {}
+        }
+    }
+    if facts.identity.is_none_or(|identity| identity.solution.is_some()) {
+        return problem("it is not a system database", apply());
+    }
+    let holding = "SELECT DISTINCT server FROM fbs_router.placement WHERE server IS NOT NULL ORDER BY server";
+    let lacking: Vec<String> = client
+        .query_typed(holding, &[])
+        .await?
+        .iter()
+        .map(|row| row.get::<_, String>(0))
+        .filter(|holding| !config.servers.iter().any(|server| *server.name == **holding))
+        .collect();
+    match lacking.first() {
+        None => Ok(None),
+        Some(first) => problem(
+            &format!("the configuration lacks Postgres server `{}`, which holds placements", lacking.join("`, `")),
+            format!("add [[server]] with name = \"{first}\" and its url to the configuration"),
+        ),
+    }
+}
+
 async fn probe(server: &PostgresServer, database: &str) -> Result<Facts, Problem> {
-    let problem = |what: String, remedy: &str| Problem { what, remedy: remedy.to_owned() };
     let connected = async {
         let client = server.connect(database).await?;
         prove::prove(&client).await
     };
     match timeout(LIMIT, connected).await {
-        Err(_) => Err(problem("no answer within 5 s".into(), "check host, port and firewall of server.url")),
+        Err(_) => Err(silent()),
         Ok(Ok(facts)) => Ok(facts),
-        Ok(Err(error)) => {
-            let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-            Err(match Failure::of(&error, true) {
-                Failure::DatabaseAbsent => problem(
-                    format!("there is no such database: {cause}"),
-                    "createdb it, or correct its name in [[app]] or catalog_database",
-                ),
-                Failure::Refused => problem(
-                    format!("it refuses the router: {cause}"),
-                    "fbs-router schema print --roles makes the role; set its password in password_file and pg_hba.conf",
-                ),
-                _ => problem(format!("it cannot be reached: {cause}"), "start it, or correct server.url"),
-            })
-        }
+        Ok(Err(error)) => Err(unreachable_database(&error)),
+    }
+}
+
+fn silent() -> Problem {
+    let remedy = "check host, port and firewall of server.url".to_owned();
+    Problem { what: "no answer within 5 s".to_owned(), remedy }
+}
+
+fn unreachable_database(error: &tokio_postgres::Error) -> Problem {
+    let problem = |what: String, remedy: &str| Problem { what, remedy: remedy.to_owned() };
+    let cause = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+    match Failure::of(error, true) {
+        Failure::DatabaseAbsent => problem(
+            format!("there is no such database: {cause}"),
+            "createdb it, or correct its name in [[app]] or catalog_database",
+        ),
+        Failure::Refused => problem(
+            format!("it refuses the router: {cause}"),
+            "fbs-router schema print --roles makes the role; set its password in password_file and pg_hba.conf",
+        ),
+        _ => problem(format!("it cannot be reached: {cause}"), "start it, or correct server.url"),
     }
 }

@@ -113,8 +113,6 @@ impl Service {
     pub async fn run(self, stop: watch::Receiver<bool>) -> Result<(), ServiceError> {
         // From here on every task ends with this function: dropping the set aborts them.
         let mut background = self.router.start();
-        refuse_powerful_role(&self.router).await?;
-
         let (mut reporter, health_service) = tonic_health::server::health_reporter();
         health::begin(&reporter).await;
         let (draining, drain_seen) = watch::channel(false);
@@ -150,6 +148,7 @@ impl Service {
 
         let outcome = tokio::select! {
             () = until(stop) => Ok(()),
+            refused = powerful_role(&self.router) => return Err(refused),
             ended = serving.join_next() => ended.and_then(Result::ok).unwrap_or(Ok(())),
         };
         drain(&self.config.drain, &mut reporter, &draining, &close, serving).await;
@@ -182,12 +181,14 @@ async fn drain(
     }
 }
 
-/// Row-level security does not bind such a role: nothing is served as it. Found out at start, or by `readiness` later.
-async fn refuse_powerful_role(router: &Router) -> Result<(), ServiceError> {
+/// Row-level security does not bind such a role: nothing is served as it. Found out by the first look at the ledger,
+/// or by `readiness` later. Beside the listeners, not before them: a Postgres that hangs must not hold up `liveness`
+/// or the end of the process; until then no call gets a connection, because pools prove the role too.
+async fn powerful_role(router: &Router) -> ServiceError {
     router.tried().await;
     match router.ledger_error() {
-        Some(error @ LedgerError::RoleTooPowerful) => Err(ServiceError::Role(error)),
-        Some(_) | None => Ok(()),
+        Some(error @ LedgerError::RoleTooPowerful) => ServiceError::Role(error),
+        Some(_) | None => std::future::pending().await,
     }
 }
 

@@ -117,6 +117,37 @@ impl Replica {
     }
 }
 
+impl Replica {
+    /// Create, Get and List of a solution: the database that served each, or why none did.
+    pub(crate) async fn calls(&self, solution: &str, document_id: &str) -> [Result<String, (Code, String)>; 3] {
+        let create = async { self.create(solution, "another").await.map(|answer| answer.database) };
+        let get = async { self.get(solution, document_id).await.map(|answer| answer.database) };
+        let list = async {
+            let request = ListDocumentsRequest { solution: solution.into(), ..ListDocumentsRequest::default() };
+            let answer = self.documents().list_documents(within(request)).await;
+            answer.map(|answer| answered(answer, |_| ()).database).map_err(|status| reason(&status))
+        };
+        let (create, get, list) = tokio::join!(create, get, list);
+        [create, get, list]
+    }
+
+    /// As [`Self::create`], safe to repeat.
+    pub(crate) async fn create_once(
+        &self,
+        solution: &str,
+        name: &str,
+        request_id: uuid::Uuid,
+    ) -> Result<Answered<Document>, (Code, String)> {
+        self.create_with(CreateDocumentRequest {
+            solution: solution.into(),
+            document: Some(draft(name)),
+            request_id: request_id.to_string(),
+            ..CreateDocumentRequest::default()
+        })
+        .await
+    }
+}
+
 /// An answer with its headers.
 pub(crate) fn answered<M, T>(answer: tonic::Response<M>, take: impl FnOnce(M) -> T) -> Answered<T> {
     let header = |name: &str| {

@@ -189,6 +189,23 @@ impl Error {
         Self::Internal { what, cause: None }
     }
 
+    /// The same about a request that stands in the field `field` of another one.
+    #[must_use]
+    pub fn inside(self, field: &str) -> Self {
+        let within = |violations: Vec<Violation>| {
+            violations
+                .into_iter()
+                .map(|violation| Violation { field: format!("{field}.{}", violation.field), ..violation })
+                .collect()
+        };
+        match self {
+            Self::FieldInvalid(violations) => Self::FieldInvalid(within(violations)),
+            Self::SolutionInvalid(violations) => Self::SolutionInvalid(within(violations)),
+            Self::SolutionReserved(violations) => Self::SolutionReserved(within(violations)),
+            other => other,
+        }
+    }
+
     /// The error underneath, for the log.
     pub fn cause(&self) -> Option<&Cause> {
         match self {

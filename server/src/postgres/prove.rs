@@ -54,6 +54,7 @@ pub struct Identity {
 
 const FACTS: &str = include_str!("prove_facts.sql");
 const VERSION: &str = include_str!("prove_version.sql");
+const LEDGER_VERSION: &str = include_str!("prove_ledger_version.sql");
 const IDENTITY: &str = include_str!("prove_identity.sql");
 
 static ABSENT: LazyLock<[SqlState; 3]> =
@@ -67,7 +68,7 @@ pub async fn prove(client: &Client) -> Result<Facts, tokio_postgres::Error> {
     let facts = facts?;
     let facts = facts.first();
     let schema = match absent_is_none(version)? {
-        Some(rows) => rows.first().map_or(SchemaState::Absent, schema_state),
+        Some(rows) => rows.first().map_or(SchemaState::Absent, documents_state),
         None => SchemaState::Absent,
     };
     let identity = absent_is_none(identity)?.and_then(|rows| {
@@ -84,13 +85,24 @@ pub async fn prove(client: &Client) -> Result<Facts, tokio_postgres::Error> {
     })
 }
 
-fn schema_state(row: &Row) -> SchemaState {
+/// The ledger's schema in the database that the connection is to. The caller bounds the time.
+pub async fn ledger_schema(client: &Client) -> Result<SchemaState, tokio_postgres::Error> {
+    let rows = absent_is_none(client.query_typed(LEDGER_VERSION, &[]).await)?.unwrap_or_default();
+    let served = (fbs_router_schema::LEDGER_OLDEST_SERVED, fbs_router_schema::LEDGER_VERSION);
+    Ok(rows.first().map_or(SchemaState::Absent, |row| schema_state(row, served)))
+}
+
+fn documents_state(row: &Row) -> SchemaState {
+    schema_state(row, (fbs_router_schema::DOCUMENTS_OLDEST_SERVED, fbs_router_schema::DOCUMENTS_VERSION))
+}
+
+fn schema_state(row: &Row, (oldest_served, newest_known): (i32, i32)) -> SchemaState {
     let (Some(version), Some(compatible_from)) = (row.get::<_, Option<i32>>(0), row.get::<_, Option<i32>>(1)) else {
         return SchemaState::Absent;
     };
-    if version < fbs_router_schema::DOCUMENTS_OLDEST_SERVED {
+    if version < oldest_served {
         SchemaState::TooOld
-    } else if compatible_from > fbs_router_schema::DOCUMENTS_VERSION {
+    } else if compatible_from > newest_known {
         SchemaState::TooNew
     } else {
         SchemaState::Ready(version)

@@ -95,7 +95,7 @@ impl Router {
             },
             policy: self.policy(ask, registration),
             conflict: ledger.conflicts(&app.name, solution)
-                || (gathered.ledger_read != LedgerRead::NotTried && self.fence_was_ahead(table, ask)),
+                || (gathered.ledger_read == LedgerRead::Fresh && self.fence_was_ahead(table, ask)),
             vouched: says.record().is_some_and(|record| ledger.vouches_for(record)),
             returned: returned(table, &says),
             ledger: says,
@@ -137,7 +137,11 @@ impl Router {
         }
         let since = self.fresh_since(ask, gathered);
         match self.looks.get(found) {
-            Some(look) if look.at >= since || (recorded && ask.intent != Intent::Look) => (look.inside, look.rows),
+            Some(look) if look.at >= since || (recorded && ask.intent != Intent::Look) => {
+                // Somebody else looked, and may not have counted yet: what this call counted itself stands.
+                let rows = if gathered.rows == Rows::NotCounted { look.rows } else { gathered.rows };
+                (look.inside, rows)
+            }
             _ => (Inside::NotLooked, gathered.rows),
         }
     }

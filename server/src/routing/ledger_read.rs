@@ -24,7 +24,10 @@ use super::{
 use crate::{
     config::Isolation,
     domain::{DatabaseTarget, Placement, SolutionId},
-    postgres::{Failure, PostgresServer, SchemaState, prove::prove},
+    postgres::{
+        Failure, PostgresServer, SchemaState,
+        prove::{ledger_schema, prove},
+    },
 };
 
 const HEAD: &str = include_str!("ledger_head.sql");
@@ -175,10 +178,12 @@ impl LedgerReader {
         if facts.in_recovery {
             return Err(LedgerError::Standby);
         }
-        match facts.schema {
-            SchemaState::Absent | SchemaState::TooOld => return Err(LedgerError::SchemaAbsent),
-            SchemaState::TooNew => return Err(LedgerError::SchemaTooNew),
-            SchemaState::Ready(_) => {}
+        for schema in [facts.schema, ledger_schema(&client).await.map_err(meaning)?] {
+            match schema {
+                SchemaState::Absent | SchemaState::TooOld => return Err(LedgerError::SchemaAbsent),
+                SchemaState::TooNew => return Err(LedgerError::SchemaTooNew),
+                SchemaState::Ready(_) => {}
+            }
         }
         let identity = facts.identity.ok_or(LedgerError::SchemaAbsent)?;
         if identity.solution.is_some() {

@@ -145,7 +145,7 @@ fn refused(world: &World, wanted: impl Fn(&Error) -> bool) -> bool {
 
 /// Checks everything, breadth first and so with the shortest way to a fault, except that only the `expected` sometimes-properties have to come up in it.
 fn check(scenario: Scenario, expected: &[&'static str]) {
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     let depth = scenario.depth;
     let checker = scenario.checker().target_max_depth(depth).spawn_bfs().join();
     println!(

@@ -12,6 +12,7 @@ use super::{
     evidence::{Found, Inside, LedgerRead, LedgerSays, Presence, RecordedAt, Rows},
     gather::Gathered,
     inside::{Look, Looking},
+    ledger::Origin,
     ledger_write::{LedgerWriter, Registered, activate_fence, checkout, retire_fence},
     route::{Route, RouteState},
     router::Router,
@@ -169,6 +170,9 @@ impl Router {
             if gathered.ledger_read == LedgerRead::NotTried && self.fence_was_ahead(&table, ask) {
                 // Either this table is old, or the ledger is.
                 self.fetch(Need::Ledger, ask, &table, &mut gathered).await?;
+                if gathered.ledger_read == LedgerRead::Failed && table.ledger.origin == Origin::Ledger {
+                    return Err(Error::RouteUnknown("a fence was ahead of memory, and the ledger cannot be read"));
+                }
                 continue;
             }
             let verdict = decide(&self.evidence(&table, ask, &gathered), trace);
@@ -222,7 +226,7 @@ impl Router {
         let route = Route::dedicated(ask.app, ask.solution, table, &self.pools);
         if let (Ok(route), Some((found, Inside::Ready { uuid, fence }))) = (&route, gathered.looks.last())
             && ask.is_documents
-            && table.ledger.origin == super::ledger::Origin::Ledger
+            && table.ledger.origin == Origin::Ledger
             && fence.is_none_or(|fence| fence.epoch < route.epoch)
         {
             let connection = checkout(&self.pools, &found.target, ask.deadline).await?;

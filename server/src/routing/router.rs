@@ -222,15 +222,12 @@ async fn read_ledger(router: Arc<Router>, mut reader: LedgerReader) {
     loop {
         rounds.begin().await;
         let outcome = reader.read(&router.table).await;
-        // Whoever waits for the reading need not wait for what follows from it.
-        rounds.end(outcome.is_ok());
+        // Before anybody who waited for the reading asks for it: `serve` refuses a powerful role by it.
         match outcome {
             Ok(()) => {
                 if router.ledger_error.swap(None).is_some() {
                     tracing::info!("the ledger can be read again");
                 }
-                reader.record_servers(&router.table).await;
-                save_snapshot(&router, &mut saved).await;
             }
             Err(error) => {
                 if router.ledger_error() != Some(error) {
@@ -238,6 +235,12 @@ async fn read_ledger(router: Arc<Router>, mut reader: LedgerReader) {
                 }
                 router.ledger_error.store(Some(Arc::new(error)));
             }
+        }
+        // Whoever waits for the reading need not wait for what follows from it.
+        rounds.end(outcome.is_ok());
+        if outcome.is_ok() {
+            reader.record_servers(&router.table).await;
+            save_snapshot(&router, &mut saved).await;
         }
     }
 }

@@ -79,17 +79,11 @@ impl Router {
         wanted_database: Option<String>,
         intent: Intent,
     ) -> Result<Session> {
-        let route = self.route_for(&call, &solution, wanted_database.as_deref(), intent).await?;
+        let route = self.route_for(&call, &solution, intent).await?;
         Ok(Session { router: Arc::clone(self), call, solution, wanted_database, intent, route })
     }
 
-    async fn route_for(
-        self: &Arc<Self>,
-        call: &Call,
-        solution: &SolutionId,
-        wanted_database: Option<&str>,
-        intent: Intent,
-    ) -> Result<Route> {
+    async fn route_for(self: &Arc<Self>, call: &Call, solution: &SolutionId, intent: Intent) -> Result<Route> {
         let ask = Ask {
             app: self.naming.documents_app(),
             is_documents: true,
@@ -99,11 +93,7 @@ impl Router {
             principal: call.principal.id(),
             deadline: call.deadline,
         };
-        let route = self.resolve(&ask).await?;
-        if wanted_database.is_some_and(|wanted| *wanted != *route.database.target.name) {
-            return Err(Error::DatabaseMismatch);
-        }
-        Ok(route)
+        self.resolve(&ask).await
     }
 }
 
@@ -134,6 +124,7 @@ impl Session {
     ) -> Result<Vec<Row>> {
         let mut tries = 0;
         loop {
+            self.check_wanted()?;
             match self.try_read(statement, parameters).await {
                 Ok(rows) => return Ok(rows),
                 Err(failed) => self.recover(failed, &mut tries, true).await?,
@@ -153,6 +144,7 @@ impl Session {
         let work = Arc::new(work);
         let mut tries = 0;
         loop {
+            self.check_wanted()?;
             let attempt = Attempt {
                 router: Arc::clone(&self.router),
                 call: self.call.clone(),
@@ -165,6 +157,14 @@ impl Session {
                 Ok(value) => return Ok(value),
                 Err(failed) => self.recover(failed, &mut tries, repeatable).await?,
             }
+        }
+    }
+
+    /// Explicit routing never chooses a database: it fails the call unless it is served from the one named.
+    fn check_wanted(&self) -> Result<()> {
+        match &self.wanted_database {
+            Some(wanted) if **wanted != *self.route.database.target.name => Err(Error::DatabaseMismatch),
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -225,8 +225,7 @@ impl Session {
     }
 
     async fn find_route(&mut self) -> Result<()> {
-        self.route =
-            self.router.route_for(&self.call, &self.solution, self.wanted_database.as_deref(), self.intent).await?;
+        self.route = self.router.route_for(&self.call, &self.solution, self.intent).await?;
         Ok(())
     }
 }

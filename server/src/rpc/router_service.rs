@@ -45,7 +45,7 @@ impl Routes {
     async fn explain(&self, call: &Call, request: ExplainRouteRequest) -> Result<ExplainRouteResponse> {
         let request =
             request.request.ok_or_else(|| Error::FieldInvalid(vec![Violation::new("request", "must be given")]))?;
-        let request = route::request(request, &self.router.naming)?;
+        let request = route::request(request, &self.router.naming).map_err(|error| error.inside("request"))?;
         let ask = ask(call, &request);
         let resolution = self.router.explain(&ask).await;
         let route = match &resolution.outcome {

@@ -118,14 +118,14 @@ impl World {
             return Task::Idle;
         }
         self.read_ledger(number);
-        Task::Asking(Ask { read: Read::Fresh, rows: Counted::NotCounted, ..ask })
+        Task::Asking(Ask { read: Read::Fresh, rows: Counted::Unknown, ..ask })
     }
 
     /// The world has moved on: what was counted is forgotten, the ledger is read.
     fn nothing_changed(&mut self, number: usize, ask: Ask) -> Task {
         self.read_ledger(number);
-        self.replicas[number].look.iter_mut().for_each(|look| look.rows = Counted::NotCounted);
-        Task::Asking(Ask { read: Read::Fresh, rows: Counted::NotCounted, overtaken: true, ..ask })
+        self.replicas[number].look.iter_mut().for_each(|look| look.rows = Counted::Unknown);
+        Task::Asking(Ask { read: Read::Fresh, rows: Counted::Unknown, overtaken: true, ..ask })
     }
 
     /// One step of finding the route.
@@ -173,7 +173,7 @@ impl World {
         let record = self.replicas[number].view.and_then(|view| view.record);
         match act {
             Act::TakeOver { found, .. } => {
-                self.broken.in_vain |= ask.overtaken && ask.rows == Counted::NotCounted;
+                self.broken.in_vain |= ask.overtaken && ask.rows == Counted::Unknown;
                 let epoch = record.map(|record| record.epoch);
                 let made = u8::try_from(found.oid).unwrap();
                 Task::TakeOver { ask, made, epoch, locked: false }
@@ -184,7 +184,7 @@ impl World {
                 }
                 self.record_system(0);
                 self.read_ledger(number);
-                Task::Asking(Ask { read: Read::Fresh, rows: Counted::NotCounted, ..ask })
+                Task::Asking(Ask { read: Read::Fresh, rows: Counted::Unknown, ..ask })
             }
             Act::Retire { found, .. } => {
                 let epoch = record.map_or(0, |record| record.epoch);
@@ -249,6 +249,6 @@ impl World {
             Some(own) if answers && own.made == listed => Inside::NotReady,
             _ => Inside::NotEntered,
         };
-        self.replicas[number].look = Some(Look { made: listed, inside, rows: Counted::NotCounted });
+        self.replicas[number].look = Some(Look { made: listed, inside, rows: Counted::Unknown });
     }
 }

@@ -67,7 +67,7 @@ pub(super) enum Inside {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub(super) enum Counted {
     #[default]
-    NotCounted,
+    Unknown,
     None,
     Some,
     CouldNotLook,
@@ -275,7 +275,7 @@ impl Inside {
 impl Counted {
     fn real(self) -> Rows {
         match self {
-            Self::NotCounted => Rows::NotCounted,
+            Self::Unknown => Rows::NotCounted,
             Self::None => Rows::None,
             Self::Some => Rows::Some,
             Self::CouldNotLook => Rows::CouldNotLook,
