@@ -291,6 +291,33 @@ async fn a_database_that_cannot_be_entered_is_its_solutions_error_and_never_the_
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_router_that_has_not_scanned_since_serves_what_another_took_over() {
+    let world = World::new().await;
+    let replica = world.replica().await;
+    let seldom = world.configuration(&world.platform.url(), "[routing]\nscan_interval = \"1h\"\n");
+    let seldom = Replica::start(&seldom, &world.snapshot("seldom")).await;
+    for round in 0..3 {
+        let solution = format!("newco{round}");
+        world.create_own_database(&solution).await;
+        let created = replica.create(&solution, "first").await.unwrap();
+        // It reads the record when it is told, long before it would scan.
+        let read =
+            soon("the record is read", async || match seldom.get(&solution, &created.message.document_id).await {
+                Err((_, reason)) if reason == "DOCUMENT_NOT_FOUND" => Err(reason), // not read yet
+                answered => Ok(answered),
+            })
+            .await;
+        assert_eq!(read.unwrap().database, format!("djo_{solution}_db"));
+        assert_eq!(seldom.place(&solution).await.unwrap(), format!("DEDICATED djo_{solution}_db"));
+    }
+    // What is gone is gone all the same.
+    world.create_own_database("brief").await;
+    replica.create("brief", "first").await.unwrap();
+    world.platform.implementer().drop_database("djo_brief_db").await.unwrap();
+    place_becomes(&seldom, "brief", Err(DETACHED)).await;
+}
+
 // === apps ===
 
 #[tokio::test(flavor = "multi_thread")]

@@ -103,14 +103,19 @@ CREATE FUNCTION fbs_router.solution_lock(company text) RETURNS bigint
 -- True if this database serves the solution at exactly that epoch and is exactly that database.
 -- Read in the statement that reads, or after the lock in a transaction that writes.
 -- In a system database no fence row means ACTIVE at epoch 0.
-CREATE FUNCTION fbs_router.admits(company text, epoch bigint, database_uuid uuid) RETURNS boolean
-    LANGUAGE sql STABLE
-    RETURN coalesce(
-        (SELECT fence.state = 'ACTIVE' AND fence.epoch = $2 AND fence.database_uuid = $3
-           FROM fbs_router.fence WHERE fence.company_id = $1),
-        (SELECT identity.kind = 'system' AND $2 = 0 AND identity.database_uuid = $3
-           FROM fbs_router.identity),
-        false);
+-- plpgsql, because its plans are kept: an SQL function that holds subqueries is planned anew in every call.
+CREATE FUNCTION fbs_router.admits(company text, expected_epoch bigint, expected_uuid uuid) RETURNS boolean
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    fence fbs_router.fence;
+BEGIN
+    SELECT * INTO fence FROM fbs_router.fence AS f WHERE f.company_id = company;
+    IF FOUND THEN
+        RETURN fence.state = 'ACTIVE' AND fence.epoch = expected_epoch AND fence.database_uuid = expected_uuid;
+    END IF;
+    RETURN EXISTS (SELECT FROM fbs_router.identity AS i
+                    WHERE i.kind = 'system' AND expected_epoch = 0 AND i.database_uuid = expected_uuid);
+END $$;
 
 -- Lets a write through only while the fence says so. Takes the lock first and reads the fence second, in a
 -- statement of its own: one statement would read the fence as it was before it waited.

@@ -39,6 +39,8 @@ pub struct Naming {
     apps: Vec<App>,
     documents: usize,
     reserved: HashSet<Box<str>>,
+    /// Ids that some pattern renders to a reserved name.
+    reserved_ids: HashSet<Box<str>>,
 }
 
 // === impl Pattern ===
@@ -100,7 +102,13 @@ impl Naming {
             ["postgres", "template0", "template1"].into_iter().map(Into::into).collect();
         reserved.extend(maintenance.into_iter().map(String::into_boxed_str));
         reserved.extend(apps.iter().filter_map(|app| app.system_database.as_deref().map(Into::into)));
-        Some(Self { apps, documents, reserved })
+        let reserved_ids = apps
+            .iter()
+            .filter_map(|app| app.pattern.as_ref())
+            .flat_map(|pattern| reserved.iter().filter_map(|name| pattern.solution_of(name)))
+            .map(|solution| solution.as_str().into())
+            .collect();
+        Some(Self { apps, documents, reserved, reserved_ids })
     }
 
     /// The app whose documents this service serves.
@@ -153,7 +161,7 @@ impl Naming {
     }
 
     fn is_reserved(&self, solution: &SolutionId) -> bool {
-        self.patterns().any(|pattern| self.reserved.contains(pattern.render(solution.as_str()).as_str()))
+        self.reserved_ids.contains(solution.as_str())
     }
 
     fn patterns(&self) -> impl Iterator<Item = &Pattern> {

@@ -142,6 +142,13 @@ impl Pools {
         self.settings.idle / 2
     }
 
+    /// Closes what is idle of a database and was opened before `since`: one connection that broke speaks for the others.
+    pub fn distrust(&self, target: &DatabaseTarget, since: Instant) {
+        if let Some(pool) = self.lock().get(target) {
+            pool.pool.retain(|_, metrics| metrics.created >= since.into_std());
+        }
+    }
+
     /// Closes all pools: the service ends.
     pub fn close_all(&self) {
         for (_, pool) in self.lock().drain() {

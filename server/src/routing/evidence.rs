@@ -4,6 +4,7 @@
 
 use std::time::SystemTime;
 
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
@@ -107,6 +108,8 @@ pub struct Record {
     pub change_number: i64,
     /// When.
     pub update_time: SystemTime,
+    /// Since when this process knows it; none from a snapshot. A scan that began before cannot prove its absence.
+    pub known_since: Option<Instant>,
 }
 
 /// Where a record says the data is.

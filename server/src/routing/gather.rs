@@ -4,8 +4,8 @@ use tokio::time::Instant;
 
 use super::{
     evidence::{
-        AppKind, Evidence, Found, Inside, LedgerRead, LedgerSays, Policy, Presence, RecordedAt, Registration, Replaced,
-        Rows,
+        AppKind, Evidence, Found, Inside, LedgerRead, LedgerSays, Policy, Presence, Record, RecordedAt, Registration,
+        Replaced, Rows,
     },
     ledger::Origin,
     resolve::{Ask, Intent},
@@ -73,7 +73,12 @@ impl Router {
             (Origin::Ledger, None) => LedgerSays::Nothing { registered: registration.is_some() },
         };
         let presence = match says.record().map(|record| &record.at) {
-            Some(RecordedAt::Dedicated { target, oid, .. }) => recorded_presence(table, target, *oid),
+            Some(RecordedAt::Dedicated { target, oid, .. }) => match recorded_presence(table, target, *oid) {
+                Presence::Absent if gathered.scanned && scanned_before(table, target, says.record()) => {
+                    Presence::Unknown("its server was last scanned before the record was read")
+                }
+                presence => presence,
+            },
             Some(RecordedAt::System) => self.search(table, ask, registration, None),
             None => self.search(table, ask, registration, Some(fresh_since)),
         };
@@ -222,6 +227,13 @@ fn recorded_presence(table: &Table, target: &DatabaseTarget, oid: u32) -> Presen
         }
         None => Presence::Absent,
     }
+}
+
+/// True if the last scan of that server began before the record was known.
+pub(super) fn scanned_before(table: &Table, target: &DatabaseTarget, record: Option<&Record>) -> bool {
+    let known_since = record.and_then(|record| record.known_since);
+    let catalog = table.catalogs.get(&target.server).and_then(|view| view.last.as_ref());
+    catalog.zip(known_since).is_some_and(|(catalog, known_since)| catalog.began < known_since)
 }
 
 /// True if the recorded database was missing and the ledger was not read since it came back.

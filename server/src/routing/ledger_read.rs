@@ -221,6 +221,7 @@ fn placement(row: &Row) -> Option<(Arc<str>, SolutionId, Record)> {
         moving: row.get(9),
         change_number: row.get(10),
         update_time: row.get::<_, SystemTime>(11),
+        known_since: Some(Instant::now()),
     };
     Some((app, solution, record))
 }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     decide::{Act, Need, Trace, Verdict, decide},
     evidence::{Found, Inside, LedgerRead, LedgerSays, Presence, RecordedAt, Rows},
-    gather::Gathered,
+    gather::{Gathered, scanned_before},
     inside::{Look, Looking},
     ledger::Origin,
     ledger_write::{LedgerWriter, Registered, activate_fence, checkout, retire_fence},
@@ -204,6 +204,11 @@ impl Router {
                         &self.pools,
                     );
                 }
+                Verdict::Refused(Error::DatabaseDetached)
+                    if !gathered.scanned && self.detached_by_old_scan(ask, &table) =>
+                {
+                    self.fetch(Need::Scan, ask, &table, &mut gathered).await?;
+                }
                 Verdict::Refused(error) => match self.doubtful(&table, ask, &gathered, &error) {
                     Some(found) => self.fetch(Need::Inside(found), ask, &table, &mut gathered).await?,
                     None => {
@@ -254,10 +259,22 @@ impl Router {
         (gathered.looks.is_empty() && remembered.at.elapsed() >= self.settings.absence_ttl).then_some(found)
     }
 
+    /// True if what says that the recorded database is gone is older than the record: another router took over a
+    /// database which this one's last scan could not list yet.
+    fn detached_by_old_scan(&self, ask: &Ask<'_>, table: &Table) -> bool {
+        table.ledger.placement(&ask.app.name, ask.solution.as_str()).is_some_and(|record| match &record.at {
+            RecordedAt::Dedicated { target, .. } => scanned_before(table, target, Some(record)),
+            RecordedAt::System => false,
+        })
+    }
+
     async fn fetch(&self, need: Need, ask: &Ask<'_>, table: &Table, gathered: &mut Gathered) -> Result<()> {
         match need {
             Need::Scan => {
-                self.scan_all(ask.deadline).await;
+                match table.ledger.placement(&ask.app.name, ask.solution.as_str()).map(|record| &record.at) {
+                    Some(RecordedAt::Dedicated { target, .. }) => self.scan_one(&target.server, ask.deadline).await,
+                    Some(RecordedAt::System) | None => self.scan_all(ask.deadline).await,
+                }
                 gathered.scanned = true;
             }
             Need::Ledger => {

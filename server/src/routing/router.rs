@@ -114,6 +114,14 @@ impl Router {
         futures_util::future::join_all(self.scans.values().map(|pulse| pulse.fresh(deadline))).await;
     }
 
+    /// As [`Self::scan_all`], of one server.
+    pub(super) async fn scan_one(&self, server: &str, deadline: Deadline) {
+        if let Some(pulse) = self.scans.get(server) {
+            // Whether it succeeded is in the table, too.
+            let _ = pulse.fresh(deadline).await;
+        }
+    }
+
     /// How long callers may keep a route.
     pub fn cache_ttl(&self) -> Duration {
         self.settings.cache_ttl

@@ -53,6 +53,16 @@ pub struct Writer {
     own_database: Option<Arc<str>>,
 }
 
+/// How often a call was tried.
+#[derive(Debug)]
+struct Tries {
+    /// When the call came.
+    began: tokio::time::Instant,
+    made: u32,
+    /// The ledger was read again, because a fence did not agree.
+    rerouted: bool,
+}
+
 /// What a try came to.
 enum Failed {
     /// The answer to the call.
@@ -122,7 +132,7 @@ impl Session {
         statement: &'static Statement,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>> {
-        let mut tries = 0;
+        let mut tries = Tries::new();
         loop {
             self.check_wanted()?;
             match self.try_read(statement, parameters).await {
@@ -142,7 +152,7 @@ impl Session {
         work: impl for<'t> Fn(&'t mut Writer) -> Work<'t, T> + Send + Sync + 'static,
     ) -> Result<T> {
         let work = Arc::new(work);
-        let mut tries = 0;
+        let mut tries = Tries::new();
         loop {
             self.check_wanted()?;
             let attempt = Attempt {
@@ -184,15 +194,18 @@ impl Session {
     }
 
     /// Prepares the next try, or gives the error of the call.
-    async fn recover(&mut self, failed: Failed, tries: &mut u32, repeatable: bool) -> Result<()> {
-        *tries += 1;
-        let last = *tries >= TRIES || self.call.deadline.passed();
+    async fn recover(&mut self, failed: Failed, tries: &mut Tries, repeatable: bool) -> Result<()> {
+        tries.made += 1;
+        let last = tries.made >= TRIES || self.call.deadline.passed();
         match failed {
             Failed::Final(error) => Err(error),
-            Failed::Fenced if *tries > 1 => {
+            Failed::Fenced if tries.rerouted => {
                 Err(Error::PlacementConflict("the fence of the database does not admit the route of the ledger"))
             }
-            Failed::Fenced => self.reroute().await,
+            Failed::Fenced => {
+                tries.rerouted = true;
+                self.reroute().await
+            }
             Failed::Absent(error) if last => Err(error),
             Failed::Absent(_) => {
                 // The catalog decides what a missing name means.
@@ -200,16 +213,22 @@ impl Session {
                 self.find_route().await
             }
             Failed::Lost(error) | Failed::Conflict(error) if last => Err(error),
-            Failed::Lost(_) => Ok(()),
+            Failed::Lost(_) => {
+                self.router.pools.distrust(&self.route.database.target, tries.began);
+                Ok(())
+            }
             Failed::Conflict(_) => {
                 // Enough jitter for a handful of tries: no two processes count the same nanoseconds.
                 let jitter = std::time::SystemTime::now().elapsed().unwrap_or_default().subsec_nanos() % 10;
-                tokio::time::sleep(PAUSE * (*tries + jitter)).await;
+                tokio::time::sleep(PAUSE * (tries.made + jitter)).await;
                 Ok(())
             }
             Failed::Unknown if !repeatable => Err(Error::OutcomeUnknown),
             Failed::Unknown if last => Err(Error::DatabaseUnavailable { cause: None }),
-            Failed::Unknown => Ok(()),
+            Failed::Unknown => {
+                self.router.pools.distrust(&self.route.database.target, tries.began);
+                Ok(())
+            }
         }
     }
 
@@ -358,6 +377,14 @@ impl Writer {
     /// The name of the solution's own database, if it is the one written to.
     pub fn own_database(&self) -> Option<&str> {
         self.own_database.as_deref()
+    }
+}
+
+// === impl Tries ===
+
+impl Tries {
+    fn new() -> Self {
+        Self { began: tokio::time::Instant::now(), made: 0, rerouted: false }
     }
 }
 

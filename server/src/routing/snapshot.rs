@@ -219,6 +219,7 @@ impl Placed {
             released_uuid: parse_uuid(self.released_uuid.as_deref())?,
             change_number: self.change_number,
             update_time: UNIX_EPOCH + Duration::from_secs(self.update_s),
+            known_since: None,
         };
         Some((self.app.into(), SolutionId::parse(&self.solution).ok()?, record))
     }
@@ -255,6 +256,7 @@ mod tests {
             released_uuid: None,
             change_number: number,
             update_time: UNIX_EPOCH + Duration::from_secs(5),
+            known_since: None,
         };
         view.insert("fbs_dms".into(), SolutionId::parse("acme").unwrap(), record);
         view

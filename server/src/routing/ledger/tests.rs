@@ -4,7 +4,15 @@ use super::*;
 use crate::domain::DatabaseTarget;
 
 fn record(at: RecordedAt, epoch: Epoch, change_number: i64) -> Record {
-    Record { at, epoch, moving: false, released_uuid: None, change_number, update_time: SystemTime::UNIX_EPOCH }
+    Record {
+        at,
+        epoch,
+        moving: false,
+        released_uuid: None,
+        change_number,
+        known_since: None,
+        update_time: SystemTime::UNIX_EPOCH,
+    }
 }
 
 fn dedicated(uuid: u128, epoch: Epoch, change_number: i64) -> Record {

@@ -298,6 +298,7 @@ fn real(record: Record) -> evidence::Record {
         moving: false,
         released_uuid: (record.released > 0).then(|| uuid(record.released)),
         change_number: i64::from(record.change),
+        known_since: None,
         update_time: SystemTime::UNIX_EPOCH,
     }
 }

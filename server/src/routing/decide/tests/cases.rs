@@ -292,7 +292,15 @@ fn record(place: Place) -> Record {
         RecordedAt::Dedicated { target: target(), oid: 1, uuid: is_documents.then_some(OWN_UUID) }
     };
     let released_uuid = (is_documents && place.ledger == RELEASED).then_some(OWN_UUID);
-    Record { at, epoch: EPOCH, moving: false, released_uuid, change_number: 5, update_time: SystemTime::UNIX_EPOCH }
+    Record {
+        at,
+        epoch: EPOCH,
+        moving: false,
+        released_uuid,
+        change_number: 5,
+        known_since: None,
+        update_time: SystemTime::UNIX_EPOCH,
+    }
 }
 
 fn inside(place: Place) -> Inside {

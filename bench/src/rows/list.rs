@@ -1,0 +1,89 @@
+//! All rows, in the order printed.
+
+use super::{Group, Method, Row};
+use crate::{load::Shape, servers::Kind};
+
+/// Every group.
+pub(crate) fn groups() -> Vec<Group> {
+    let mut groups = vec![control(), resolve(), get(), create()];
+    groups.extend(shapes());
+    groups
+}
+
+fn control() -> Group {
+    Group {
+        method: Method::Resolve,
+        shape: Shape { connections: 4, in_flight: 16 },
+        postgres: false,
+        servers: vec![Kind::Echo, Kind::Echo],
+        rows: vec![row("control: echo -> echo", 0, 1)],
+    }
+}
+
+fn resolve() -> Group {
+    Group {
+        method: Method::Resolve,
+        shape: Shape { connections: 4, in_flight: 16 },
+        postgres: false,
+        servers: vec![Kind::Echo, Kind::Constant, Kind::OursOfTen, Kind::Ours],
+        rows: vec![
+            row("resolve: echo -> constant route", 0, 1),
+            row("resolve: echo -> ours, 10 placements", 0, 2),
+            row("resolve: echo -> ours, 10,000 placements", 0, 3),
+            row("resolve: constant route -> ours, 10,000", 1, 3),
+        ],
+    }
+}
+
+fn get() -> Group {
+    Group {
+        method: Method::Get,
+        shape: Shape { connections: 4, in_flight: 4 },
+        postgres: true,
+        servers: vec![Kind::Bare, Kind::Policies, Kind::Fence, Kind::Ours],
+        rows: vec![
+            row("get: bare -> policies", 0, 1),
+            row("get: bare -> policies + fence", 0, 2),
+            row("get: bare -> ours", 0, 3),
+            row("get: policies + fence -> ours", 2, 3),
+        ],
+    }
+}
+
+fn create() -> Group {
+    Group {
+        method: Method::Create,
+        shape: Shape { connections: 4, in_flight: 4 },
+        postgres: true,
+        servers: vec![Kind::Bare, Kind::Ours],
+        rows: vec![row("create: bare -> ours", 0, 1)],
+    }
+}
+
+/// The same service on three runtimes: multi-thread is what is served.
+fn shapes() -> Vec<Group> {
+    let one = Shape { connections: 1, in_flight: 16 };
+    let four = Shape { connections: 4, in_flight: 16 };
+    let many = Shape { connections: 64, in_flight: 1 };
+    [
+        (Method::Resolve, one, ["shape: resolve  1x16 -> each core", "shape: resolve  1x16 -> shared by cores"]),
+        (Method::Resolve, four, ["shape: resolve  4x16 -> each core", "shape: resolve  4x16 -> shared by cores"]),
+        (Method::Resolve, many, ["shape: resolve 64x1  -> each core", "shape: resolve 64x1  -> shared by cores"]),
+        (Method::Get, one, ["shape: get  1x16 -> each core", "shape: get  1x16 -> shared by cores"]),
+        (Method::Get, four, ["shape: get  4x16 -> each core", "shape: get  4x16 -> shared by cores"]),
+        (Method::Get, many, ["shape: get 64x1  -> each core", "shape: get 64x1  -> shared by cores"]),
+    ]
+    .into_iter()
+    .map(|(method, shape, [each, shared])| Group {
+        method,
+        shape,
+        postgres: method == Method::Get,
+        servers: vec![Kind::Ours, Kind::OursEachCore, Kind::OursSharedByCores],
+        rows: vec![row(each, 0, 1), row(shared, 0, 2)],
+    })
+    .collect()
+}
+
+fn row(name: &'static str, a: usize, b: usize) -> Row {
+    Row { name, a, b }
+}

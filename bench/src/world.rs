@@ -1,0 +1,174 @@
+//! What all servers of a run work on: a private Postgres with two ledgers, documents, and a table without protection.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use fbs_router_proto::router::v1::ResolveDatabaseResponse;
+use fbs_router_sandbox::{
+    Platform,
+    platform::{ACME_DATABASE, PASSWORD, SYSTEM_DATABASE},
+};
+use fbs_router_schema::Purpose;
+use prost::Message;
+use tempfile::TempDir;
+
+use crate::{
+    Outcome,
+    child::Child,
+    load::{Load, Shape},
+    rows::calls,
+    servers::Kind,
+};
+
+/// The solution whose documents are read and written.
+pub(crate) const SOLUTION: &str = "acme_corp";
+/// Connections to one database, for every server: fbs-router's default.
+pub(crate) const POOL: usize = 8;
+/// Documents to read.
+pub(crate) const DOCUMENTS: u64 = 1_000;
+/// Recorded placements in the ledger, and in the small one.
+pub(crate) const PLACEMENTS: u64 = 10_000;
+pub(crate) const FEW_PLACEMENTS: u64 = 10;
+
+/// Files in the folder that children are given.
+pub(crate) const ROUTER: &str = "router.toml";
+pub(crate) const SMALL_ROUTER: &str = "small.toml";
+pub(crate) const ROUTE: &str = "route.bin";
+pub(crate) const URL: &str = "url";
+
+const SMALL_LEDGER: &str = "small_system_db";
+
+/// A prepared Postgres and the children's folder. Dropped, nothing stays.
+pub(crate) struct World {
+    platform: Platform,
+    folder: TempDir,
+}
+
+impl World {
+    /// Makes everything that a run needs.
+    pub(crate) async fn new() -> Outcome<Self> {
+        let platform = Platform::scratch(&cache()?, false).await?;
+        let this = Self { platform, folder: tempfile::tempdir()? };
+        this.write_files()?;
+        let implementer = this.platform.implementer();
+        implementer.create_database(SMALL_LEDGER).await?;
+        implementer.apply(SMALL_LEDGER, Purpose::System).await?;
+        implementer.run(SYSTEM_DATABASE, &record_placements(PLACEMENTS)).await?;
+        implementer.run(SMALL_LEDGER, &record_placements(FEW_PLACEMENTS)).await?;
+        this.take_over().await?;
+        implementer.run(ACME_DATABASE, &documents()).await?;
+        Ok(this)
+    }
+
+    /// What children are given.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The process whose children do the database's work.
+    pub(crate) async fn postmaster(&self) -> Outcome<u32> {
+        self.platform.cluster.postmaster().await.ok_or_else(|| "Postgres has ended".into())
+    }
+
+    /// Its version.
+    pub(crate) fn postgres_version(&self) -> String {
+        self.platform.cluster.binaries().version.to_string()
+    }
+
+    fn write_files(&self) -> Outcome<()> {
+        let file = |name: &str| self.folder().join(name);
+        let url = self.platform.url();
+        fs::write(file("password"), PASSWORD)?;
+        fs::write(file(URL), &url)?;
+        let router = format!(
+            "[listen]\ngrpc = \"127.0.0.1:0\"\n[[server]]\nname = \"main\"\nurl = \"{url}\"\n\
+             password_file = \"{}\"\n[ledger]\nsnapshot = \"\"\n[pool]\nmax_size = {POOL}\n",
+            file("password").display()
+        );
+        let small = format!(
+            "[[app]]\nname = \"fbs_dms\"\npattern = \"djo_{{solution}}_db\"\nsystem_database = \"{SMALL_LEDGER}\"\n"
+        );
+        fs::write(file(SMALL_ROUTER), router.clone() + &small)?;
+        fs::write(file(ROUTER), router)?;
+        Ok(())
+    }
+
+    /// The first call makes the router take over the solution's own database. A route as it is answered is kept for
+    /// the peers, whose answers are to be as long.
+    async fn take_over(&self) -> Outcome<()> {
+        let child = Child::start(Kind::Ours, self.folder())?;
+        let shape = Shape { connections: 1, in_flight: 1 };
+        let (_, answer) = Load::connect(child.address(), shape, calls::resolve(&[SOLUTION.to_owned()])?).await?;
+        let route = ResolveDatabaseResponse::decode(answer)?.route.ok_or("an answer without a route")?;
+        if route.database.is_none_or(|database| database.name != ACME_DATABASE) {
+            return Err("the solution's own database was not taken over".into());
+        }
+        let (_, answer) = Load::connect(child.address(), shape, calls::resolve(&[recorded(1)])?).await?;
+        fs::write(self.folder().join(ROUTE), answer)?;
+        Ok(())
+    }
+}
+
+/// The n-th recorded solution, from 1.
+pub(crate) fn recorded(number: u64) -> String {
+    format!("solution_{number:05}")
+}
+
+/// The id of the n-th document, from 1.
+pub(crate) fn document_id(number: u64) -> String {
+    format!("00000000-0000-4000-8000-{number:012x}")
+}
+
+/// Placements as if each had been taken over. All name one database: a recorded one has to be listed, and 10,000
+/// databases would measure Postgres. No uuid, which only one of them could have.
+fn record_placements(count: u64) -> String {
+    format!(
+        "BEGIN;
+         SET LOCAL session_replication_role = replica;
+         INSERT INTO fbs_router.server (server, system_identifier, change_number)
+         SELECT 'main', system_identifier::text, 1 FROM pg_control_system();
+         INSERT INTO fbs_router.placement
+                (company_id, app, placement, epoch, server, database_name, database_oid, change_number)
+         SELECT 'solution_' || lpad(number::text, 5, '0'), 'fbs_dms', 'DEDICATED', 1, 'main', datname, oid, number + 1
+           FROM pg_database, generate_series(1, {count}) AS number WHERE datname = '{ACME_DATABASE}';
+         UPDATE fbs_router.ledger SET change_number = {count} + 1, change_uuid = gen_random_uuid();
+         INSERT INTO fbs_router.ledger_change (change_number, change_uuid)
+         SELECT change_number, change_uuid FROM fbs_router.ledger;
+         COMMIT"
+    )
+}
+
+/// A database that has been in use for a while, and analyzed: plans made for empty tables read whole ones later, until
+/// autovacuum comes by, and a private Postgres has none.
+fn documents() -> String {
+    format!(
+        "INSERT INTO fbs_document.document
+                (company_id, document_id, name, title, description, document_type, category, tags, confidentiality,
+                 state, created_by, create_time, update_time)
+         SELECT '{SOLUTION}', ('00000000-0000-4000-8000-' || lpad(to_hex(number), 12, '0'))::uuid,
+                'INV-2026-' || number, 'Invoice ' || number, repeat('Delivered as agreed. ', 10), 'invoice',
+                'finance/invoices', ARRAY['2026', 'paid'], 2, 1, 'anonymous', now(), now()
+           FROM generate_series(1, {DOCUMENTS}) AS number;
+         INSERT INTO fbs_router.request_record
+                (company_id, principal, request_id, method, digest, document_ids, expire_time)
+         SELECT company_id, 'anonymous', gen_random_uuid(), 'CreateDocument', '', ARRAY[document_id],
+                now() + interval '1 day'
+           FROM fbs_document.document;
+         CREATE SCHEMA bench;
+         CREATE TABLE bench.document (LIKE fbs_document.document INCLUDING ALL);
+         CREATE TABLE bench.created (LIKE fbs_document.document INCLUDING ALL);
+         INSERT INTO bench.document SELECT * FROM fbs_document.document;
+         GRANT USAGE ON SCHEMA bench TO fbs_router;
+         GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA bench TO fbs_router;
+         ANALYZE"
+    )
+}
+
+/// Kept between runs, and shared with the tests: below `target`.
+fn cache() -> Outcome<PathBuf> {
+    let program = std::env::current_exe()?;
+    let target = program.ancestors().nth(2).ok_or("this program lies in no target folder")?;
+    Ok(target.join("tmp").join("sandbox"))
+}
