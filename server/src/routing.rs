@@ -25,6 +25,7 @@ mod router;
 mod session;
 mod snapshot;
 mod table;
+mod tasks;
 
 pub use self::{
     catalog::ScanError,

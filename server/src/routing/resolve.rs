@@ -2,26 +2,25 @@
 //!
 //! The common case, a recorded placement, is answered from the table without waiting for anybody.
 
+mod background;
+mod steps;
+
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, future};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    decide::{Act, Need, Trace, Verdict, decide},
-    evidence::{Found, Inside, LedgerRead, LedgerSays, Presence, RecordedAt, Rows},
+    decide::{Need, Trace, Verdict, decide},
+    evidence::{Found, Inside, LedgerRead, Presence, RecordedAt},
     gather::{Gathered, scanned_before},
-    inside::{Look, Looking},
     ledger::Origin,
-    ledger_write::{LedgerWriter, Registered, activate_fence, checkout, retire_fence},
+    ledger_write::{activate_fence, checkout},
     route::{Route, RouteState},
     router::Router,
     table::Table,
 };
-use crate::{
-    config::Isolation,
-    domain::{App, Deadline, Error, Result, SolutionId},
-};
+use crate::domain::{App, Deadline, Error, Result, SolutionId};
 
 /// Evidence is gathered at most so often: each step settles something, so more is a bug or a very restless world.
 const STEPS: usize = 12;
@@ -266,205 +265,5 @@ impl Router {
             RecordedAt::Dedicated { target, .. } => scanned_before(table, target, Some(record)),
             RecordedAt::System => false,
         })
-    }
-
-    async fn fetch(&self, need: Need, ask: &Ask<'_>, table: &Table, gathered: &mut Gathered) -> Result<()> {
-        match need {
-            Need::Scan => {
-                match table.ledger.placement(&ask.app.name, ask.solution.as_str()).map(|record| &record.at) {
-                    Some(RecordedAt::Dedicated { target, .. }) => self.scan_one(&target.server, ask.deadline).await,
-                    Some(RecordedAt::System) | None => self.scan_all(ask.deadline).await,
-                }
-                gathered.scanned = true;
-            }
-            Need::Ledger => {
-                let recorded = table.ledger.placement(&ask.app.name, ask.solution.as_str()).is_some();
-                let read = if recorded {
-                    self.ledger_pulse.fresh(ask.deadline).await
-                } else {
-                    // A pair without a record needs both; neither waits for the other.
-                    gathered.scanned = true;
-                    tokio::join!(self.ledger_pulse.fresh(ask.deadline), self.scan_all(ask.deadline)).0
-                };
-                gathered.ledger_read = if read.is_ok() { LedgerRead::Fresh } else { LedgerRead::Failed };
-            }
-            Need::Inside(found) => {
-                let at = Instant::now();
-                let inside = self.looking(ask, table).look(&found).await;
-                self.looks.put(&found, Look { inside: inside.clone(), rows: Rows::NotCounted, at });
-                if let Inside::Ready { fence: Some(fence), .. } = &inside
-                    && fence.active
-                {
-                    self.looks.saw_active(&ask.app.name, ask.solution, fence.epoch);
-                }
-                gathered.looks.push((found, inside));
-            }
-            Need::Rows => {
-                let at = Instant::now();
-                gathered.rows = match self.writer(ask).rows().await {
-                    Ok(true) => Rows::Some,
-                    Ok(false) => Rows::None,
-                    Err(_) => Rows::CouldNotLook,
-                };
-                if let Some((found, inside)) = gathered.looks.last() {
-                    self.looks.put(found, Look { inside: inside.clone(), rows: gathered.rows, at });
-                }
-            }
-        }
-        if ask.deadline.passed() {
-            return Err(Error::DeadlineExceeded("finding the route"));
-        }
-        Ok(())
-    }
-
-    async fn act(&self, act: Act, ask: &Ask<'_>, table: &Table, gathered: &mut Gathered) -> Result<()> {
-        let writer = self.writer(ask);
-        let record = table.ledger.placement(&ask.app.name, ask.solution.as_str());
-        let recorded_uuid = record.and_then(|record| match &record.at {
-            RecordedAt::Dedicated { uuid, .. } => *uuid,
-            RecordedAt::System => None,
-        });
-        let epoch = record.map(|record| record.epoch);
-        let changed = match &act {
-            // A placement refers to its server: one that was just scanned for the first time is recorded before.
-            Act::TakeOver { found, .. } | Act::RecordDedicated(found) | Act::Follow(found)
-                if !table.ledger.servers.contains_key(&found.target.server) =>
-            {
-                match table.catalogs.get(&found.target.server).and_then(|view| view.last.as_ref()) {
-                    Some(catalog) => writer.record_server(&found.target.server, catalog.system_identifier).await,
-                    None => Ok(false),
-                }
-            }
-            Act::TakeOver { found, uuid } => {
-                // Whatever comes of it, the rows that were counted before are old news.
-                self.looks.forget(found);
-                let registered = self.registered(ask, table);
-                writer.take_over(found, *uuid, epoch, &registered, ask.principal).await
-            }
-            Act::RecordDedicated(found) => writer.record_dedicated(found).await,
-            Act::RecordSystem => match table.ledger.database_uuid {
-                Some(uuid) => writer.record_system(uuid).await,
-                None => Ok(false),
-            },
-            Act::AdoptOid(found) => match (epoch, recorded_uuid) {
-                (Some(epoch), Some(uuid)) => writer.adopt_oid(found.oid, epoch, uuid).await,
-                _ => Ok(false),
-            },
-            Act::Follow(found) => match (epoch, recorded_uuid) {
-                (Some(epoch), Some(uuid)) => writer.follow(found, epoch, uuid).await,
-                _ => Ok(false),
-            },
-            Act::Retire { found, .. } => {
-                let connection = checkout(&self.pools, &found.target, ask.deadline).await?;
-                retire_fence(connection, ask.solution, epoch.unwrap_or(0), ask.deadline).await?;
-                // What was seen there is seen no more.
-                gathered.looks.retain(|(seen, _)| seen.target != found.target);
-                self.looks.forget(found);
-                return Ok(());
-            }
-        };
-        // The ledger could not be written: it is not known where the solution lives.
-        let changed = changed.map_err(|error| match error {
-            Error::DatabaseUnavailable { .. } => Error::RouteUnknown("the ledger cannot be written"),
-            other => other,
-        })?;
-        if changed {
-            self.metrics.ledger_changed(matches!(act, Act::TakeOver { .. }));
-            tracing::info!(solution = %ask.solution, app = %ask.app.name, change = ?act, "changed the ledger");
-        }
-        gathered.rows = Rows::NotCounted;
-        if self.ledger_pulse.fresh(ask.deadline).await.is_err() {
-            return Err(Error::RouteUnknown("the ledger was written and cannot be read"));
-        }
-        gathered.ledger_read = LedgerRead::Fresh;
-        Ok(())
-    }
-
-    /// What the taking over expects to find registered.
-    fn registered(&self, ask: &Ask<'_>, table: &Table) -> Registered {
-        table.ledger.registration(&ask.app.name, ask.solution.as_str()).map_or_else(Registered::default, |found| {
-            Registered {
-                server: found.server.as_deref().map(str::to_owned),
-                database: found.database.clone(),
-                required: found.isolation == Isolation::Required,
-            }
-        })
-    }
-
-    /// Looks at a recorded SYSTEM pair's own database in the background, if one is listed and the last look is old.
-    fn look_again(self: &Arc<Self>, ask: &Ask<'_>, candidate: Option<&Found>, table: &Table) {
-        if !ask.is_documents || ask.intent == Intent::Look {
-            return;
-        }
-        let evidence = self.evidence(table, ask, &Gathered::new(None));
-        let Presence::Present(found) = &evidence.presence else { return };
-        if !matches!(evidence.ledger, LedgerSays::Record(_)) || candidate.is_some_and(|candidate| candidate != found) {
-            return;
-        }
-        if self.looks.get(found).is_some_and(|look| look.at.elapsed() < self.settings.scan_interval) {
-            return;
-        }
-        let Some(guard) = self.flights.try_enter_look(&ask.app.name, ask.solution) else { return };
-        let (router, app, solution) = (Arc::clone(self), ask.app.clone(), ask.solution.clone());
-        tokio::spawn(async move {
-            let _guard = guard;
-            let ask = Ask {
-                app: &app,
-                is_documents: true,
-                solution: &solution,
-                dedicated_only: false,
-                intent: Intent::Look,
-                principal: "fbs-router",
-                deadline: Deadline::after(router.settings.scan_timeout),
-            };
-            router.look_for(&ask).await;
-        });
-    }
-
-    /// Looks at a pair's own database and does what follows, for nobody in particular.
-    pub(super) async fn look_for(self: &Arc<Self>, ask: &Ask<'_>) {
-        let mut gathered = Gathered::new(None);
-        for _ in 0..STEPS {
-            let table = self.table.load_full();
-            let mut evidence = self.evidence(&table, ask, &gathered);
-            // The point of this call is to look.
-            if let (Presence::Present(found), Inside::NotLooked) = (&evidence.presence, &evidence.inside) {
-                let found = found.clone();
-                if self.fetch(Need::Inside(found), ask, &table, &mut gathered).await.is_err() {
-                    return;
-                }
-                evidence = self.evidence(&table, ask, &gathered);
-            }
-            let step = match decide(&evidence, &mut Trace::default()) {
-                Verdict::Need(need) => self.fetch(need, ask, &table, &mut gathered).await,
-                Verdict::Act(act) => self.act(act, ask, &table, &mut gathered).await,
-                Verdict::Dedicated => return drop(self.dedicated(ask, &table, &gathered).await),
-                Verdict::System { .. } | Verdict::Refused(_) => return,
-            };
-            if step.is_err() {
-                return;
-            }
-        }
-    }
-
-    fn writer<'w>(&'w self, ask: &Ask<'w>) -> LedgerWriter<'w> {
-        LedgerWriter {
-            pools: &self.pools,
-            ledger: &self.ledger_target,
-            solution: ask.solution,
-            app: &ask.app.name,
-            deadline: ask.deadline,
-        }
-    }
-
-    fn looking<'l>(&'l self, ask: &Ask<'l>, table: &'l Table) -> Looking<'l> {
-        Looking {
-            pools: &self.pools,
-            table,
-            app: ask.app,
-            is_documents: ask.is_documents,
-            solution: ask.solution,
-            deadline: ask.deadline,
-        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Made once by `service`; handlers share it. Keeps no solution's state but what table and looks hold.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwapOption;
 use tokio::task::JoinSet;
@@ -15,19 +15,16 @@ use super::{
     ledger::{LedgerView, Origin},
     ledger_read::{LedgerError, LedgerReader},
     refresh::Pulse,
-    resolve::{Ask, Intent},
     snapshot,
     table::TableCell,
+    tasks,
 };
 use crate::{
     config::{self, Config},
-    domain::{App, DatabaseTarget, Deadline, Naming, ServerName, SolutionId},
+    domain::{DatabaseTarget, Deadline, Naming, ServerName},
     metrics::Metrics,
     postgres::{Pools, PostgresServer},
 };
-
-/// Listed databases of other apps that are recorded at once.
-const RECORDED_AT_ONCE: usize = 32;
 
 /// Routes pairs, and opens sessions.
 #[derive(Debug)]
@@ -45,8 +42,8 @@ pub struct Router {
     pub(super) ledger_pulse: Arc<Pulse>,
     pub(super) ledger_target: DatabaseTarget,
     scans: HashMap<ServerName, Arc<Pulse>>,
-    ledger_settings: config::Ledger,
-    ledger_error: ArcSwapOption<LedgerError>,
+    pub(super) ledger_settings: config::Ledger,
+    pub(super) ledger_error: ArcSwapOption<LedgerError>,
 }
 
 /// Whether this process can answer.
@@ -87,13 +84,13 @@ impl Router {
     /// Starts the background tasks: a scanner and a maker of room a server, the ledger's reader, the reaper of idle connections. They end
     /// when the set is dropped.
     pub fn start(self: &Arc<Self>) -> JoinSet<()> {
-        let mut tasks = JoinSet::new();
+        let mut set = JoinSet::new();
         for (name, pulse) in &self.scans {
             let Some(server) = self.pools.server(name) else { continue };
             let scanner = Scanner::new(Arc::clone(server), self.settings.scan_timeout);
-            tasks.spawn(scan(Arc::clone(self), Arc::clone(pulse), scanner));
+            set.spawn(tasks::scan(Arc::clone(self), Arc::clone(pulse), scanner));
             let (router, server) = (Arc::clone(self), Arc::clone(server));
-            tasks.spawn(async move { router.pools.make_room(&server).await });
+            set.spawn(async move { router.pools.make_room(&server).await });
         }
         if let Some(server) = self.pools.server(&self.ledger_target.server) {
             let reader = LedgerReader::new(
@@ -102,11 +99,11 @@ impl Router {
                 self.settings.scan_timeout,
                 Arc::clone(&self.ledger_pulse),
             );
-            tasks.spawn(read_ledger(Arc::clone(self), reader));
+            set.spawn(tasks::read_ledger(Arc::clone(self), reader));
         }
-        tasks.spawn(reap(Arc::clone(self)));
-        tasks.spawn(record_listed(Arc::clone(self)));
-        tasks
+        set.spawn(tasks::reap(Arc::clone(self)));
+        set.spawn(tasks::settle_listed(Arc::clone(self)));
+        set
     }
 
     /// Waits for a scan of every server that began after this call. What came of it is in the table.
@@ -210,106 +207,5 @@ fn load_snapshot(settings: &config::Ledger) -> LedgerView {
             tracing::warn!(path = %path.display(), %error, "the ledger's snapshot is not used");
             LedgerView::default()
         }
-    }
-}
-
-async fn scan(router: Arc<Router>, pulse: Arc<Pulse>, mut scanner: Scanner) {
-    let mut rounds = pulse.rounds(router.settings.scan_interval);
-    loop {
-        rounds.begin().await;
-        let good = scanner.scan(&router.table).await;
-        router.looks.retain_listed(&router.table.load_full());
-        rounds.end(good);
-    }
-}
-
-async fn read_ledger(router: Arc<Router>, mut reader: LedgerReader) {
-    let pulse = Arc::clone(&router.ledger_pulse);
-    let mut rounds = pulse.rounds(router.ledger_settings.poll_interval);
-    let mut saved = None;
-    loop {
-        rounds.begin().await;
-        let outcome = reader.read(&router.table).await;
-        // Before anybody who waited for the reading asks for it: `serve` refuses a powerful role by it.
-        match outcome {
-            Ok(()) => {
-                if router.ledger_error.swap(None).is_some() {
-                    tracing::info!("the ledger can be read again");
-                }
-            }
-            Err(error) => {
-                if router.ledger_error() != Some(error) {
-                    tracing::error!(%error, "the ledger cannot be read; what is known of it stays");
-                }
-                router.ledger_error.store(Some(Arc::new(error)));
-            }
-        }
-        // Whoever waits for the reading need not wait for what follows from it.
-        rounds.end(outcome.is_ok());
-        if outcome.is_ok() {
-            reader.record_servers(&router.table).await;
-            save_snapshot(&router, &mut saved).await;
-        }
-    }
-}
-
-async fn save_snapshot(router: &Arc<Router>, saved: &mut Option<i64>) {
-    let Some(path): Option<PathBuf> = router.ledger_settings.snapshot.clone() else { return };
-    let view = Arc::clone(&router.table.load_full().ledger);
-    let number = view.last_change.map(|change| change.number);
-    if *saved == number {
-        return;
-    }
-    match tokio::task::spawn_blocking(move || snapshot::save(&path, &view)).await {
-        Ok(Ok(_)) => *saved = number,
-        Ok(Err(error)) => tracing::warn!(%error, "the ledger's snapshot cannot be written"),
-        Err(_) => {}
-    }
-}
-
-async fn reap(router: Arc<Router>) {
-    let mut tick = tokio::time::interval(router.pools.reap_interval());
-    loop {
-        tick.tick().await;
-        router.pools.reap();
-    }
-}
-
-/// Records databases of apps whose tables are not ours: nobody's first call should find one already gone.
-async fn record_listed(router: Arc<Router>) {
-    let mut tick = tokio::time::interval(router.settings.scan_interval);
-    loop {
-        tick.tick().await;
-        let table = router.table.load_full();
-        for app in router.naming.apps() {
-            if app.name == router.naming.documents_app().name || app.pattern.is_none() {
-                continue;
-            }
-            let listed = table.catalogs.values().filter_map(|view| view.last.as_ref());
-            let unrecorded: Vec<SolutionId> = listed
-                .flat_map(|catalog| catalog.databases.keys())
-                .filter_map(|name| router.naming.solution_of(app, name))
-                .filter(|solution| table.ledger.placement(&app.name, solution.as_str()).is_none())
-                .collect();
-            // Some at a time: they wait for the same scan.
-            for some in unrecorded.chunks(RECORDED_AT_ONCE) {
-                futures_util::future::join_all(some.iter().map(|solution| record(&router, app, solution))).await;
-            }
-        }
-    }
-}
-
-async fn record(router: &Arc<Router>, app: &App, solution: &SolutionId) {
-    let ask = Ask {
-        app,
-        is_documents: false,
-        solution,
-        dedicated_only: false,
-        intent: Intent::Read,
-        principal: "fbs-router",
-        deadline: Deadline::after(router.settings.scan_timeout),
-    };
-    if let Err(error) = router.resolve(&ask).await {
-        tracing::debug!(%solution, app = %app.name, %error, "recording a listed database");
     }
 }

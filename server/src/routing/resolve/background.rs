@@ -1,0 +1,73 @@
+//! Looking again, behind the calls, at databases that are listed and not used yet.
+
+use std::sync::Arc;
+
+use super::{Ask, Intent, STEPS};
+use crate::{
+    domain::Deadline,
+    routing::{
+        decide::{Need, Trace, Verdict, decide},
+        evidence::{Found, Inside, LedgerSays, Presence},
+        gather::Gathered,
+        router::Router,
+        table::Table,
+    },
+};
+
+impl Router {
+    /// Looks at a recorded SYSTEM pair's own database in the background, if one is listed and the last look is old.
+    pub(super) fn look_again(self: &Arc<Self>, ask: &Ask<'_>, candidate: Option<&Found>, table: &Table) {
+        if !ask.is_documents || ask.intent == Intent::Look {
+            return;
+        }
+        let evidence = self.evidence(table, ask, &Gathered::new(None));
+        let Presence::Present(found) = &evidence.presence else { return };
+        if !matches!(evidence.ledger, LedgerSays::Record(_)) || candidate.is_some_and(|candidate| candidate != found) {
+            return;
+        }
+        if self.looks.get(found).is_some_and(|look| look.at.elapsed() < self.settings.scan_interval) {
+            return;
+        }
+        let Some(guard) = self.flights.try_enter_look(&ask.app.name, ask.solution) else { return };
+        let (router, app, solution) = (Arc::clone(self), ask.app.clone(), ask.solution.clone());
+        tokio::spawn(async move {
+            let _guard = guard;
+            let ask = Ask {
+                app: &app,
+                is_documents: true,
+                solution: &solution,
+                dedicated_only: false,
+                intent: Intent::Look,
+                principal: "fbs-router",
+                deadline: Deadline::after(router.settings.scan_timeout),
+            };
+            router.look_for(&ask).await;
+        });
+    }
+
+    /// Looks at a pair's own database and does what follows, for nobody in particular.
+    pub(in crate::routing) async fn look_for(self: &Arc<Self>, ask: &Ask<'_>) {
+        let mut gathered = Gathered::new(None);
+        for _ in 0..STEPS {
+            let table = self.table.load_full();
+            let mut evidence = self.evidence(&table, ask, &gathered);
+            // The point of this call is to look.
+            if let (Presence::Present(found), Inside::NotLooked) = (&evidence.presence, &evidence.inside) {
+                let found = found.clone();
+                if self.fetch(Need::Inside(found), ask, &table, &mut gathered).await.is_err() {
+                    return;
+                }
+                evidence = self.evidence(&table, ask, &gathered);
+            }
+            let step = match decide(&evidence, &mut Trace::default()) {
+                Verdict::Need(need) => self.fetch(need, ask, &table, &mut gathered).await,
+                Verdict::Act(act) => self.act(act, ask, &table, &mut gathered).await,
+                Verdict::Dedicated => return drop(self.dedicated(ask, &table, &gathered).await),
+                Verdict::System { .. } | Verdict::Refused(_) => return,
+            };
+            if step.is_err() {
+                return;
+            }
+        }
+    }
+}

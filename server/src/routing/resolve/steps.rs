@@ -1,0 +1,164 @@
+//! The steps between two decisions: evidence is fetched, or what the decision asks for is written.
+
+use tokio::time::Instant;
+
+use super::Ask;
+use crate::{
+    config::Isolation,
+    domain::{Error, Result},
+    routing::{
+        decide::{Act, Need},
+        evidence::{Inside, LedgerRead, RecordedAt, Rows},
+        gather::Gathered,
+        inside::{Look, Looking},
+        ledger_write::{LedgerWriter, Registered, checkout, retire_fence},
+        router::Router,
+        table::Table,
+    },
+};
+
+impl Router {
+    pub(super) async fn fetch(&self, need: Need, ask: &Ask<'_>, table: &Table, gathered: &mut Gathered) -> Result<()> {
+        match need {
+            Need::Scan => {
+                match table.ledger.placement(&ask.app.name, ask.solution.as_str()).map(|record| &record.at) {
+                    Some(RecordedAt::Dedicated { target, .. }) => self.scan_one(&target.server, ask.deadline).await,
+                    Some(RecordedAt::System) | None => self.scan_all(ask.deadline).await,
+                }
+                gathered.scanned = true;
+            }
+            Need::Ledger => {
+                let recorded = table.ledger.placement(&ask.app.name, ask.solution.as_str()).is_some();
+                let read = if recorded {
+                    self.ledger_pulse.fresh(ask.deadline).await
+                } else {
+                    // A pair without a record needs both; neither waits for the other.
+                    gathered.scanned = true;
+                    tokio::join!(self.ledger_pulse.fresh(ask.deadline), self.scan_all(ask.deadline)).0
+                };
+                gathered.ledger_read = if read.is_ok() { LedgerRead::Fresh } else { LedgerRead::Failed };
+            }
+            Need::Inside(found) => {
+                let at = Instant::now();
+                let inside = self.looking(ask, table).look(&found).await;
+                self.looks.put(&found, Look { inside: inside.clone(), rows: Rows::NotCounted, at });
+                if let Inside::Ready { fence: Some(fence), .. } = &inside
+                    && fence.active
+                {
+                    self.looks.saw_active(&ask.app.name, ask.solution, fence.epoch);
+                }
+                gathered.looks.push((found, inside));
+            }
+            Need::Rows => {
+                let at = Instant::now();
+                gathered.rows = match self.writer(ask).rows().await {
+                    Ok(true) => Rows::Some,
+                    Ok(false) => Rows::None,
+                    Err(_) => Rows::CouldNotLook,
+                };
+                if let Some((found, inside)) = gathered.looks.last() {
+                    self.looks.put(found, Look { inside: inside.clone(), rows: gathered.rows, at });
+                }
+            }
+        }
+        if ask.deadline.passed() {
+            return Err(Error::DeadlineExceeded("finding the route"));
+        }
+        Ok(())
+    }
+
+    pub(super) async fn act(&self, act: Act, ask: &Ask<'_>, table: &Table, gathered: &mut Gathered) -> Result<()> {
+        let writer = self.writer(ask);
+        let record = table.ledger.placement(&ask.app.name, ask.solution.as_str());
+        let recorded_uuid = record.and_then(|record| match &record.at {
+            RecordedAt::Dedicated { uuid, .. } => *uuid,
+            RecordedAt::System => None,
+        });
+        let epoch = record.map(|record| record.epoch);
+        let changed = match &act {
+            // A placement refers to its server: one that was just scanned for the first time is recorded before.
+            Act::TakeOver { found, .. } | Act::RecordDedicated(found) | Act::Follow(found)
+                if !table.ledger.servers.contains_key(&found.target.server) =>
+            {
+                match table.catalogs.get(&found.target.server).and_then(|view| view.last.as_ref()) {
+                    Some(catalog) => writer.record_server(&found.target.server, catalog.system_identifier).await,
+                    None => Ok(false),
+                }
+            }
+            Act::TakeOver { found, uuid } => {
+                // Whatever comes of it, the rows that were counted before are old news.
+                self.looks.forget(found);
+                let registered = self.registered(ask, table);
+                writer.take_over(found, *uuid, epoch, &registered, ask.principal).await
+            }
+            Act::RecordDedicated(found) => writer.record_dedicated(found).await,
+            Act::RecordSystem => match table.ledger.database_uuid {
+                Some(uuid) => writer.record_system(uuid).await,
+                None => Ok(false),
+            },
+            Act::AdoptOid(found) => match (epoch, recorded_uuid) {
+                (Some(epoch), Some(uuid)) => writer.adopt_oid(found.oid, epoch, uuid).await,
+                _ => Ok(false),
+            },
+            Act::Follow(found) => match (epoch, recorded_uuid) {
+                (Some(epoch), Some(uuid)) => writer.follow(found, epoch, uuid).await,
+                _ => Ok(false),
+            },
+            Act::Retire { found, .. } => {
+                let connection = checkout(&self.pools, &found.target, ask.deadline).await?;
+                retire_fence(connection, ask.solution, epoch.unwrap_or(0), ask.deadline).await?;
+                // What was seen there is seen no more.
+                gathered.looks.retain(|(seen, _)| seen.target != found.target);
+                self.looks.forget(found);
+                return Ok(());
+            }
+        };
+        // The ledger could not be written: it is not known where the solution lives.
+        let changed = changed.map_err(|error| match error {
+            Error::DatabaseUnavailable { .. } => Error::RouteUnknown("the ledger cannot be written"),
+            other => other,
+        })?;
+        if changed {
+            self.metrics.ledger_changed(matches!(act, Act::TakeOver { .. }));
+            tracing::info!(solution = %ask.solution, app = %ask.app.name, change = ?act, "changed the ledger");
+        }
+        gathered.rows = Rows::NotCounted;
+        if self.ledger_pulse.fresh(ask.deadline).await.is_err() {
+            return Err(Error::RouteUnknown("the ledger was written and cannot be read"));
+        }
+        gathered.ledger_read = LedgerRead::Fresh;
+        Ok(())
+    }
+
+    /// What the taking over expects to find registered.
+    fn registered(&self, ask: &Ask<'_>, table: &Table) -> Registered {
+        table.ledger.registration(&ask.app.name, ask.solution.as_str()).map_or_else(Registered::default, |found| {
+            Registered {
+                server: found.server.as_deref().map(str::to_owned),
+                database: found.database.clone(),
+                required: found.isolation == Isolation::Required,
+            }
+        })
+    }
+
+    fn writer<'w>(&'w self, ask: &Ask<'w>) -> LedgerWriter<'w> {
+        LedgerWriter {
+            pools: &self.pools,
+            ledger: &self.ledger_target,
+            solution: ask.solution,
+            app: &ask.app.name,
+            deadline: ask.deadline,
+        }
+    }
+
+    fn looking<'l>(&'l self, ask: &Ask<'l>, table: &'l Table) -> Looking<'l> {
+        Looking {
+            pools: &self.pools,
+            table,
+            app: ask.app,
+            is_documents: ask.is_documents,
+            solution: ask.solution,
+            deadline: ask.deadline,
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Entering the database of a route: a connection that was proved to lead where it was meant to.
+
+use std::sync::Arc;
+
+use tokio_postgres::types::ToSql;
+
+use crate::{
+    domain::{Call, Error, Placement, Principal, Result, SolutionId},
+    postgres::{Connection, Failure, SchemaState, transaction::StatementError},
+    routing::{
+        evidence::{Found, Inside, Replaced, Rows},
+        inside::{Look, contradiction},
+        ledger_write::{ADMITS, first_bool},
+        resolve::Ask,
+        route::Route,
+        router::Router,
+    },
+};
+
+/// What a try came to.
+pub(super) enum Failed {
+    /// The answer to the call.
+    Final(Error),
+    /// The fence did not agree with the route.
+    Fenced,
+    /// The name is not there, though the catalog listed it.
+    Absent(Error),
+    /// The connection broke before anything could have been committed.
+    Lost(Error),
+    /// Postgres gave up on a conflict.
+    Conflict(Error),
+    /// The answer to COMMIT was lost.
+    Unknown,
+}
+
+// === impl Failed ===
+
+impl Failed {
+    pub(super) fn of(error: StatementError, router: &Router, route: &Route) -> Self {
+        match error.failure() {
+            Some(Failure::Fenced) => Self::Fenced,
+            Some(Failure::Standby) => {
+                // The primary has become a standby: every connection of the pool leads there.
+                router.pools.close(&route.database.target);
+                Self::Lost(error.into_error())
+            }
+            Some(Failure::Conflict) => Self::Conflict(error.into_error()),
+            Some(failure) if failure.is_connection_lost() || failure == Failure::StalePlan => {
+                Self::Lost(error.into_error())
+            }
+            Some(_) | None => Self::Final(error.into_error()),
+        }
+    }
+}
+
+/// A connection to the route's database, proved to be the one that was meant.
+pub(super) async fn connect(
+    router: &Router,
+    route: &Route,
+    solution: &SolutionId,
+    call: &Call,
+) -> Result<Connection, Failed> {
+    let connection = match router.pools.checkout(&route.database.target, call.deadline).await {
+        Ok(connection) => connection,
+        Err(error) if contradiction(&error) => return Err(Failed::Absent(error.into_error())),
+        Err(error) => return Err(Failed::Final(error.into_error())),
+    };
+    match verify(router, route, solution, &connection) {
+        Ok(()) => Ok(connection),
+        Err(error) => {
+            router.metrics.identity_mismatch();
+            tracing::error!(%solution, database = %route.database.target, %error, "the database reached is not the one that was meant");
+            router.pools.close(&route.database.target);
+            if let Error::DatabaseIdentityMismatch { what } = error {
+                router.mark_foreign(route, what);
+            }
+            Err(Failed::Final(error))
+        }
+    }
+}
+
+fn verify(router: &Router, route: &Route, solution: &SolutionId, connection: &Connection) -> Result<()> {
+    let mismatch = |what| Err(Error::DatabaseIdentityMismatch { what });
+    let facts = connection.facts();
+    let table = router.table.load();
+    let target = &route.database.target;
+    if *facts.database != *target.name {
+        return mismatch("another name");
+    }
+    if table.ledger.servers.get(&target.server).is_some_and(|known| *known != facts.system_identifier) {
+        return mismatch("its server answers with another system_identifier");
+    }
+    match facts.schema {
+        SchemaState::Ready(_) => {}
+        SchemaState::Absent => return Err(Error::SchemaNotReady("absent")),
+        SchemaState::TooOld => return Err(Error::SchemaNotReady("too old")),
+        SchemaState::TooNew => return Err(Error::SchemaNotReady("too new")),
+    }
+    let Some(identity) = &facts.identity else { return mismatch("it has no identity") };
+    let expected_solution = (route.placement == Placement::Dedicated).then_some(solution.as_str());
+    if identity.solution.as_deref() != expected_solution {
+        return mismatch("its identity is another's");
+    }
+    if Some(identity.database_uuid) != route.database.database_uuid {
+        return mismatch("its uuid is not the recorded one");
+    }
+    if identity.ledger_id != table.ledger.last_change.map(|change| change.ledger_id) {
+        return mismatch("it belongs to another ledger");
+    }
+    // The same database under a new oid was restored: the next scan records that. Nothing runs there before.
+    if route.placement == Placement::Dedicated && facts.oid != route.database.oid {
+        return mismatch("its oid is not the recorded one");
+    }
+    Ok(())
+}
+
+pub(super) fn own_database(route: &Route) -> Option<&Arc<str>> {
+    (route.placement == Placement::Dedicated).then_some(&route.database.target.name)
+}
+
+impl Router {
+    /// Whether a call that was routed so could run now: the database is entered and proved, and its fence asked.
+    pub(in crate::routing) async fn try_enter(&self, ask: &Ask<'_>, route: &Route) -> Result<()> {
+        let principal = Principal::anonymous();
+        let call = Call { principal, deadline: ask.deadline.inner() };
+        let failed = |failed| match failed {
+            Failed::Final(error) | Failed::Absent(error) | Failed::Lost(error) | Failed::Conflict(error) => error,
+            Failed::Fenced | Failed::Unknown => Error::PlacementConflict("the fence does not admit the route"),
+        };
+        let connection = connect(self, route, ask.solution, &call).await.map_err(failed)?;
+        let (company, uuid) = (ask.solution.as_str(), route.database.database_uuid);
+        let parameters: &[&(dyn ToSql + Sync)] = &[&company, &route.epoch, &uuid];
+        let rows = connection.read(company, call.deadline, (&ADMITS, parameters)).await;
+        let rows = rows.map_err(StatementError::into_error)?;
+        if first_bool(&rows) { Ok(()) } else { Err(failed(Failed::Fenced)) }
+    }
+
+    /// Remembers for Resolve what a connection found out.
+    fn mark_foreign(&self, route: &Route, what: &'static str) {
+        let database = &route.database;
+        let found = Found { target: database.target.clone(), oid: database.oid, replaced: Replaced::No };
+        let look = Look { inside: Inside::Foreign(what), rows: Rows::NotCounted, at: tokio::time::Instant::now() };
+        self.looks.put(&found, look);
+    }
+}

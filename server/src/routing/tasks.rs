@@ -1,0 +1,132 @@
+//! What goes on behind the calls: scans, readings of the ledger, the reaper. Each is one task, owned by the service.
+
+use std::{path::PathBuf, sync::Arc};
+
+use super::{
+    catalog::Scanner,
+    ledger_read::LedgerReader,
+    refresh::Pulse,
+    resolve::{Ask, Intent},
+    router::Router,
+    snapshot,
+    table::Table,
+};
+use crate::domain::{App, Deadline, Naming, SolutionId};
+
+/// Listed databases that are settled at once.
+const SETTLED_AT_ONCE: usize = 32;
+
+pub(super) async fn scan(router: Arc<Router>, pulse: Arc<Pulse>, mut scanner: Scanner) {
+    let mut rounds = pulse.rounds(router.settings.scan_interval);
+    loop {
+        rounds.begin().await;
+        let good = scanner.scan(&router.table).await;
+        router.looks.retain_listed(&router.table.load_full());
+        rounds.end(good);
+    }
+}
+
+pub(super) async fn read_ledger(router: Arc<Router>, mut reader: LedgerReader) {
+    let pulse = Arc::clone(&router.ledger_pulse);
+    let mut rounds = pulse.rounds(router.ledger_settings.poll_interval);
+    let mut saved = None;
+    loop {
+        rounds.begin().await;
+        let outcome = reader.read(&router.table).await;
+        // Before anybody who waited for the reading asks for it: `serve` refuses a powerful role by it.
+        match outcome {
+            Ok(()) => {
+                if router.ledger_error.swap(None).is_some() {
+                    tracing::info!("the ledger can be read again");
+                }
+            }
+            Err(error) => {
+                if router.ledger_error() != Some(error) {
+                    tracing::error!(%error, "the ledger cannot be read; what is known of it stays");
+                }
+                router.ledger_error.store(Some(Arc::new(error)));
+            }
+        }
+        // Whoever waits for the reading need not wait for what follows from it.
+        rounds.end(outcome.is_ok());
+        if outcome.is_ok() {
+            reader.record_servers(&router.table).await;
+            save_snapshot(&router, &mut saved).await;
+        }
+    }
+}
+
+async fn save_snapshot(router: &Arc<Router>, saved: &mut Option<i64>) {
+    let Some(path): Option<PathBuf> = router.ledger_settings.snapshot.clone() else { return };
+    let view = Arc::clone(&router.table.load_full().ledger);
+    let number = view.last_change.map(|change| change.number);
+    if *saved == number {
+        return;
+    }
+    match tokio::task::spawn_blocking(move || snapshot::save(&path, &view)).await {
+        Ok(Ok(_)) => *saved = number,
+        Ok(Err(error)) => tracing::warn!(%error, "the ledger's snapshot cannot be written"),
+        Err(_) => {}
+    }
+}
+
+pub(super) async fn reap(router: Arc<Router>) {
+    let mut tick = tokio::time::interval(router.pools.reap_interval());
+    loop {
+        tick.tick().await;
+        router.pools.reap();
+    }
+}
+
+/// Settles what nobody has to call for: databases of apps whose tables are not ours are recorded, so that a first call
+/// does not find one already gone; released databases that are listed again are closed at first sight.
+pub(super) async fn settle_listed(router: Arc<Router>) {
+    let mut tick = tokio::time::interval(router.settings.scan_interval);
+    loop {
+        tick.tick().await;
+        let table = router.table.load_full();
+        for app in router.naming.apps().iter().filter(|app| app.pattern.is_some()) {
+            let is_documents = app.name == router.naming.documents_app().name;
+            let unsettled =
+                if is_documents { released(&table, &app.name) } else { unrecorded(&router.naming, &table, app) };
+            // Some at a time: they wait for the same scan.
+            for some in unsettled.chunks(SETTLED_AT_ONCE) {
+                let settled = some.iter().map(|solution| settle(&router, app, is_documents, solution));
+                futures_util::future::join_all(settled).await;
+            }
+        }
+    }
+}
+
+fn unrecorded(naming: &Naming, table: &Table, app: &App) -> Vec<SolutionId> {
+    let listed = table.catalogs.values().filter_map(|view| view.last.as_ref());
+    listed
+        .flat_map(|catalog| catalog.databases.keys())
+        .filter_map(|name| naming.solution_of(app, name))
+        .filter(|solution| table.ledger.placement(&app.name, solution.as_str()).is_none())
+        .collect()
+}
+
+fn released(table: &Table, documents: &str) -> Vec<SolutionId> {
+    table
+        .ledger
+        .records()
+        .filter(|(app, _, record)| ***app == *documents && record.released_uuid.is_some())
+        .map(|(_, solution, _)| solution.clone())
+        .collect()
+}
+
+async fn settle(router: &Arc<Router>, app: &App, is_documents: bool, solution: &SolutionId) {
+    let ask = Ask {
+        app,
+        is_documents,
+        solution,
+        dedicated_only: false,
+        intent: Intent::Read,
+        principal: "fbs-router",
+        deadline: Deadline::after(router.settings.scan_timeout),
+    };
+    if let Err(error) = router.resolve(&ask).await {
+        tracing::debug!(%solution, app = %app.name, %error, "settling a listed database");
+    }
+}
