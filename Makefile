@@ -41,7 +41,7 @@ bench: postgres ## Benchmarks, with their peers
 	$(CARGO) run --release --locked --package fbs-router-bench -- $(ARGS)
 
 break: postgres ## Breaks databases under a running service, and shows what callers see
-	@$(CARGO) run --quiet --locked --bin fbs-router -- dev --break $(ARGS)
+	@FBS_ROUTER_LOG=off $(CARGO) run --quiet --locked --bin fbs-router -- dev --break $(ARGS)
 
 setup-doc: postgres ## Types what docs/setup.md says, on an empty Postgres
 	@$(CARGO) build --quiet --locked --bin fbs-router

@@ -26,7 +26,7 @@ async fn main() -> Result<(), Error> {
     let read = documents.get(created.document_id.as_str()).await?;
     println!("read back: {} {:?}", read.name, read.title);
 
-    match documents.get("00000000-0000-0000-0000-000000000000").await {
+    match documents.get("00000000-0000-7000-8000-000000000000").await {
         Err(error) => println!("as expected: {error}; retryable: {}", error.retryable()),
         Ok(document) => println!("somebody has created {}", document.document_id),
     }

@@ -1,5 +1,5 @@
--- The runtime role: logs in, owns nothing, belongs to nothing, bypasses nothing. Set its password yourself:
---   ALTER ROLE fbs_router PASSWORD '…';
+-- The runtime role: logs in, owns nothing, belongs to nothing, bypasses nothing. Give it a
+-- password yourself, with ALTER ROLE … PASSWORD '…'.
 DO $$
 DECLARE
     role text := current_setting('fbs_router.runtime_role');

@@ -27,7 +27,7 @@ pub enum ApplyError {
     #[error("connected as the runtime role `{0}`, which must own nothing; connect as the owner of the database")]
     RuntimeRole(String),
     /// The runtime role does not exist on this server.
-    #[error("role `{0}` does not exist; make it: fbs-router schema print --roles | psql, then set its password")]
+    #[error("role `{0}` does not exist; make it: CREATE ROLE \"{0}\" LOGIN NOINHERIT PASSWORD '…'")]
     RoleMissing(String),
     /// A recorded migration is not the one this build carries.
     #[error("{component} {version} was applied with other contents than this build's; use the build that applied it")]

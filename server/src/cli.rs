@@ -17,7 +17,12 @@ use clap::{Parser, Subcommand};
 
 /// Routes each solution to the Postgres database that holds its data, and serves its documents there.
 #[derive(Debug, Parser)]
-#[command(name = "fbs-router", version, disable_help_subcommand = true)]
+#[command(
+    name = "fbs-router",
+    version,
+    disable_help_subcommand = true,
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 78 configuration"
+)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) logging: logging::Logging,

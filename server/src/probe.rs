@@ -168,11 +168,11 @@ fn unreachable_database(error: &tokio_postgres::Error) -> Problem {
     match Failure::of(error, true) {
         Failure::DatabaseAbsent => problem(
             format!("there is no such database: {cause}"),
-            "createdb it, or correct its name in [[app]] or catalog_database",
+            "createdb -O fbs_owner it, or correct its name in [[app]] or catalog_database",
         ),
         Failure::Refused => problem(
             format!("it refuses the router: {cause}"),
-            "fbs-router schema print --roles makes the role; set its password in password_file and pg_hba.conf",
+            "ALTER ROLE fbs_router PASSWORD '…', the same in password_file; pg_hba.conf must let it in",
         ),
         _ => problem(format!("it cannot be reached: {cause}"), "start it, or correct server.url"),
     }

@@ -53,7 +53,7 @@ pub struct Service {
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}")]
     Listen {
         /// As configured.
         address: String,
@@ -214,6 +214,8 @@ fn for_reflection(routes: &mut tonic::service::RoutesBuilder) -> Result<(), Serv
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            // So that clients by reflection can read the details of errors.
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
     let problem = |error: tonic_reflection::server::Error| ServiceError::Configuration(error.to_string());
     // grpcurl before 1.8.8 and others know v1alpha only.

@@ -27,13 +27,13 @@ pub(crate) struct Dev {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Port of gRPC on 127.0.0.1; 0: any. Metrics and probes are one above it.
-    #[arg(long, default_value_t = 50_051)]
+    #[arg(long, default_value_t = 50_051, value_parser = clap::value_parser!(u16).range(0..65_535))]
     port: u16,
     /// Write addresses and pid here as JSON, once ready.
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
     /// Close, rename, fill and kill acme's database under calls, show what callers get, and end.
-    #[arg(long = "break")]
+    #[arg(long = "break", conflicts_with = "data")]
     break_things: bool,
 }
 
@@ -131,7 +131,9 @@ impl Dev {
         });
         // By rename, so that whoever waits for the file never reads half of it.
         let half = path.with_extension("half");
-        std::fs::write(&half, format!("{ready}\n")).and_then(|()| std::fs::rename(&half, path)).map_err(failed)
+        std::fs::write(&half, format!("{ready}\n"))
+            .and_then(|()| std::fs::rename(&half, path))
+            .map_err(|error| CliError::Failed(format!("--ready-file {}: {error}", path.display())))
     }
 }
 

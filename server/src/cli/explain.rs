@@ -37,6 +37,9 @@ fn explanation(explained: &ExplainRouteResponse) -> String {
     let mut out = table::whole(&["", "STEP", "RULE", "AGE", "FINDING"], &rows);
     out.push('\n');
     match explained.outcome.clone().map(outcome) {
+        Some(Ok(_)) if calls_fail(explained) => {
+            out.push_str("outcome: this is where it lives; calls fail there now, as the last step says\n");
+        }
         Some(Ok(_)) => out.push_str("outcome: it may be used\n"),
         Some(Err(error)) => {
             let _ = writeln!(out, "outcome: {}", table::clean(&error.to_string()));
@@ -51,13 +54,23 @@ fn explanation(explained: &ExplainRouteResponse) -> String {
     out
 }
 
+/// The route is right, and its database could not be entered.
+fn calls_fail(explained: &ExplainRouteResponse) -> bool {
+    explained.steps.iter().any(|step| step.rule == "enter" && step.finding.starts_with("calls fail"))
+}
+
+/// Milliseconds are fine enough for the age of evidence.
+fn age(age: &prost_types::Duration) -> String {
+    format!("{}.{:03}s", age.seconds, age.nanos / 1_000_000)
+}
+
 /// The deciding step carries the mark.
 fn row(index: usize, step: &Step) -> Vec<String> {
     vec![
         if step.decided { ">" } else { "" }.to_owned(),
         (index + 1).to_string(),
         step.rule.clone(),
-        step.evidence_age.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
+        step.evidence_age.as_ref().map_or_else(|| "-".to_owned(), age),
         step.finding.clone(),
     ]
 }

@@ -127,6 +127,10 @@ impl DatabaseArguments {
             let problem = "--url must not hold a password; use --password-file or PGPASSWORD";
             return Err(CliError::Failed(problem.into()));
         }
+        if config.get_dbname().is_none() {
+            let problem = "--url names no database; say postgres://OWNER@HOST/DATABASE";
+            return Err(CliError::Failed(problem.into()));
+        }
         if let Some(path) = &self.password_file {
             let text = std::fs::read_to_string(path)
                 .map_err(|error| CliError::Failed(format!("--password-file {}: {error}", path.display())))?;

@@ -62,7 +62,7 @@ impl<'p> Section<'p> {
         match self.table.remove(key)? {
             Value::String(text) => Some(text),
             _ => {
-                self.problem(key, "must be a text in quotes");
+                self.problem(key, "must be a text in quotes, such as \"5s\" for a time");
                 None
             }
         }
@@ -174,7 +174,10 @@ pub(super) fn overlay(
     let mut variables: Vec<_> = environment
         .into_iter()
         .filter_map(|(name, value)| {
-            let path = name.strip_prefix(PREFIX)?.to_lowercase().replace("__", ".");
+            // Every setting stands in a section. Orchestrators put variables of their own under a service's name, such
+            // as FBS_ROUTER_PORT: those are none of ours.
+            let path = name.strip_prefix(PREFIX).filter(|path| path.contains("__"))?;
+            let path = path.to_lowercase().replace("__", ".");
             Some((name, path, value))
         })
         .collect();

@@ -76,6 +76,13 @@ fn flags_override_the_environment_which_overrides_the_file() {
 }
 
 #[test]
+fn variables_that_orchestrators_set_for_a_service_of_our_name_are_none_of_ours() {
+    let environment = ["FBS_ROUTER_PORT", "FBS_ROUTER_SERVICE_HOST", "FBS_ROUTER_PORT_50051_TCP_ADDR"]
+        .map(|name| (name.to_owned(), "tcp://10.0.0.1:50051".to_owned()));
+    assert!(Config::parse(SMALLEST, Path::new("router.toml"), environment, &[]).is_ok());
+}
+
+#[test]
 fn two_patterns_that_could_name_two_solutions_alike_are_refused() {
     let text = format!(
         "{SMALLEST}

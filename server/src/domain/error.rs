@@ -98,7 +98,10 @@ pub enum Error {
     PoolExhausted,
     /// The database has no room left.
     #[error("the database has no room left")]
-    StorageFull,
+    StorageFull {
+        /// For the log.
+        cause: Option<Cause>,
+    },
     /// The deadline passed.
     #[error("the deadline passed while {0}")]
     DeadlineExceeded(&'static str),
@@ -211,6 +214,7 @@ impl Error {
         match self {
             Self::DatabaseMisconfigured { cause, .. }
             | Self::DatabaseUnavailable { cause }
+            | Self::StorageFull { cause }
             | Self::Internal { cause, .. } => cause.as_ref(),
             _ => None,
         }

@@ -22,7 +22,7 @@ pub enum Failure {
     Conflict,
     /// `statement_timeout`, which is the caller's deadline.
     TimedOut,
-    /// Disk or memory of the server is full.
+    /// The server's disk is full.
     StorageFull,
     /// The fence of the schema does not let this write through.
     Fenced,
@@ -56,12 +56,12 @@ impl Failure {
             "25006" => Self::Standby,
             "40001" | "40P01" | "55P03" => Self::Conflict,
             "57014" => Self::TimedOut,
-            "53100" | "53200" => Self::StorageFull,
+            "53100" => Self::StorageFull,
             FENCED => Self::Fenced,
             "23505" => Self::UniqueViolation,
             "42P01" | "3F000" | "42883" => Self::SchemaAbsent,
             "0A000" | "26000" => Self::StalePlan,
-            "53300" | "53400" | "55000" | "57P01" | "57P02" | "57P03" | "57P04" | "57P05" | "25P03" => {
+            "53200" | "53300" | "53400" | "55000" | "57P01" | "57P02" | "57P03" | "57P04" | "57P05" | "25P03" => {
                 Self::Unavailable
             }
             code if code.starts_with("08") || code.starts_with("58") => Self::Unavailable,
@@ -81,7 +81,7 @@ impl Failure {
             }
             Self::Conflict => Error::DatabaseConflict,
             Self::TimedOut => Error::DeadlineExceeded("the database worked"),
-            Self::StorageFull => Error::StorageFull,
+            Self::StorageFull => Error::StorageFull { cause },
             Self::Fenced => Error::PlacementConflict("the fence refused"),
             Self::SchemaAbsent => Error::SchemaNotReady("absent"),
             Self::UniqueViolation => Error::Internal { what: "an unexpected unique violation", cause },
@@ -127,6 +127,7 @@ mod tests {
             ("55P03", false, Failure::Conflict),
             ("57014", false, Failure::TimedOut),
             ("53100", false, Failure::StorageFull),
+            ("53200", false, Failure::Unavailable),
             ("FBS01", false, Failure::Fenced),
             ("FBS02", false, Failure::RuleBroken),
             ("FBS03", false, Failure::RuleBroken),

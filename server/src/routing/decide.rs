@@ -320,7 +320,7 @@ fn unreadable(evidence: &Evidence<'_>, snapshot: Option<&Record>, trace: &mut Tr
         RecordedAt::Dedicated { uuid: None, .. } | RecordedAt::System => None,
     }) else {
         if evidence.ledger_read == LedgerRead::NotTried {
-            return need(trace, "ledger", why, Need::Ledger);
+            return need(trace, "ledger", "no record is known, which has to be read again", Need::Ledger);
         }
         return trace.refuse("ledger", why, Error::RouteUnknown(why));
     };

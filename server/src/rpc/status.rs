@@ -132,7 +132,7 @@ fn row(error: &Error) -> Row<'_> {
         Error::DatabaseUnavailable { .. } => (Unavailable, Reason::DatabaseUnavailable, Plain),
         Error::ServerUnavailable => (Unavailable, Reason::ServerUnavailable, Plain),
         Error::PoolExhausted => (ResourceExhausted, Reason::PoolExhausted, Plain),
-        Error::StorageFull => (ResourceExhausted, Reason::StorageFull, Plain),
+        Error::StorageFull { .. } => (ResourceExhausted, Reason::StorageFull, Plain),
         Error::DeadlineExceeded(_) => (DeadlineExceeded, Reason::DeadlineExceeded, Plain),
         Error::OutcomeUnknown => (Unknown, Reason::OutcomeUnknown, Plain),
         Error::DatabaseConflict => (Aborted, Reason::DatabaseConflict, Plain),

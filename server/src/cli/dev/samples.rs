@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use fbs_router_proto::{
     document::v1::{CreateDocumentRequest, Document, document_service_client::DocumentServiceClient},
-    router::v1::{Database, ResolveDatabaseRequest, router_service_client::RouterServiceClient},
+    router::v1::{ResolveDatabaseRequest, Route, candidate::Reason, router_service_client::RouterServiceClient},
 };
 use fbs_router_sandbox::platform;
 use tokio::time::{Instant, sleep};
@@ -73,7 +73,7 @@ pub(super) async fn create_database(name: &str, port: u16) -> Result<(), CliErro
         CliError::Failed(format!("no `fbs-router dev` answers on port {port}; start it with: make dev"))
     })?;
     let mut routes = RouterServiceClient::new(channel);
-    let found = resolve(&mut routes, name).await?;
+    let found = resolve(&mut routes, name).await?.database.unwrap_or_default();
     let mut config = tokio_postgres::Config::new();
     config.host(&found.host).port(u16::try_from(found.port).unwrap_or(5432)).user("postgres").dbname("postgres");
     #[expect(clippy::disallowed_methods, reason = "the implementer's connection, not the service's")]
@@ -88,16 +88,26 @@ pub(super) async fn create_database(name: &str, port: u16) -> Result<(), CliErro
         .map_err(|error| CliError::Failed(format!("createdb -T {template} {database}: {}", chain(&error))))?;
     // Reading calls may rely for a second on the absence that was just seen; writes never do.
     let until = Instant::now() + READY;
-    while resolve(&mut routes, name).await?.name != database && Instant::now() < until {
+    while Instant::now() < until {
+        let route = resolve(&mut routes, name).await?;
+        if route.database.is_some_and(|served| served.name == database) {
+            println!("created {database}: {name} is served from it now");
+            return Ok(());
+        }
+        if let Some(candidate) = route.candidate.filter(|candidate| candidate.reason() == Reason::RowsInSystemDatabase)
+        {
+            println!("created {database}, but the system database still holds rows of {name}: it stays there, visible");
+            println!("  {}", candidate.remedy);
+            return Ok(());
+        }
         sleep(Duration::from_millis(50)).await;
     }
-    println!("created {database}: {name} is served from it now");
-    Ok(())
+    Err(CliError::Failed(format!("created {database}, and {name} is not served from it; fbs-router explain {name}")))
 }
 
-async fn resolve(routes: &mut RouterServiceClient<Channel>, solution: &str) -> Result<Database, CliError> {
+async fn resolve(routes: &mut RouterServiceClient<Channel>, solution: &str) -> Result<Route, CliError> {
     let request = ResolveDatabaseRequest { solution: solution.into(), ..ResolveDatabaseRequest::default() };
     let answer = routes.resolve_database(request).await;
     let answer = answer.map_err(|status| CliError::Failed(status.message().to_owned()))?;
-    Ok(answer.into_inner().route.and_then(|route| route.database).unwrap_or_default())
+    Ok(answer.into_inner().route.unwrap_or_default())
 }

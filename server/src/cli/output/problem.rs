@@ -82,6 +82,7 @@ fn remedy(reason: ErrorReason) -> Option<&'static str> {
         Reason::DatabaseMisconfigured => {
             "fbs-router check --config FILE, on the service's machine, tells what is wrong"
         }
+        Reason::StorageFull => "free or add space on its Postgres server; nothing was written",
         Reason::DatabaseDetached
         | Reason::DatabaseIdentityMismatch
         | Reason::PlacementConflict

@@ -50,7 +50,7 @@ fn every_error() -> Vec<Error> {
         Error::RouteUnknown("a server was not scanned yet"),
         Error::DatabaseUnavailable { cause: Some(secret()) },
         Error::PoolExhausted,
-        Error::StorageFull,
+        Error::StorageFull { cause: None },
         Error::DeadlineExceeded("the database worked"),
         Error::OutcomeUnknown,
         Error::DatabaseConflict,
