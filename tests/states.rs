@@ -374,3 +374,22 @@ async fn apps_are_what_the_configuration_says_of_them() {
     implementer.drop_database("crm_globex").await.unwrap();
     app_becomes(&replica, "globex", "crm", Err(DETACHED)).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_may_not_be_read_or_does_not_keep_solutions_apart_is_misconfigured_and_never_passed_over() {
+    let world = World::new().await;
+    let replica = world.replica().await;
+    let implementer = world.platform.implementer();
+    let cases = [
+        ("unread", "REVOKE ALL ON ALL TABLES IN SCHEMA fbs_router, fbs_document FROM fbs_router"),
+        ("owned", "ALTER TABLE fbs_document.document OWNER TO fbs_router"),
+        ("open", "ALTER TABLE fbs_document.document DISABLE ROW LEVEL SECURITY"),
+    ];
+    for (solution, fault) in cases {
+        world.create_own_database(solution).await;
+        implementer.run(&format!("djo_{solution}_db"), fault).await.unwrap();
+        let refused = replica.create(solution, "N-1").await.map(|answer| answer.database);
+        assert_eq!(refused, Err(failure(Code::FailedPrecondition, "DATABASE_MISCONFIGURED")), "{solution}");
+        assert_eq!(world.system_rows(solution).await, 0);
+    }
+}

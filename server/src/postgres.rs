@@ -11,7 +11,7 @@ pub mod statement;
 mod tls;
 pub mod transaction;
 
-pub use connect::PostgresServer;
+pub use connect::{LoneClient, PostgresServer};
 pub use pool::{Connection, Pools};
 pub use prove::{Facts, Identity, SchemaState};
 pub use sqlstate::Failure;

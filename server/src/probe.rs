@@ -111,7 +111,7 @@ async fn inside_ledger(
 ) -> Result<Option<Problem>, tokio_postgres::Error> {
     let problem = |what: &str, remedy: String| Ok(Some(Problem { what: what.to_owned(), remedy }));
     let apply = || format!("fbs-router schema apply --system --url postgres://OWNER@HOST/{name}");
-    let client = server.connect(name).await?;
+    let client = server.connect(name, LIMIT).await?;
     let facts = prove::prove(&client).await?;
     for (schema, which) in [(facts.schema, "documents"), (prove::ledger_schema(&client).await?, "ledger's")] {
         match schema {
@@ -147,7 +147,7 @@ async fn inside_ledger(
 
 async fn probe(server: &PostgresServer, database: &str) -> Result<Facts, Problem> {
     let connected = async {
-        let client = server.connect(database).await?;
+        let client = server.connect(database, LIMIT).await?;
         prove::prove(&client).await
     };
     match timeout(LIMIT, connected).await {

@@ -66,6 +66,9 @@ pub enum ServiceError {
     /// The role could pass the policies that keep solutions apart.
     #[error(transparent)]
     Role(LedgerError),
+    /// A scan, the reading of the ledger, or another background task ended: what is known would only get older.
+    #[error("a background task ended; the log says which")]
+    Background,
     /// The transport failed.
     #[error("grpc: {0}")]
     Transport(#[from] tonic::transport::Error),
@@ -149,6 +152,10 @@ impl Service {
         let outcome = tokio::select! {
             () = until(stop) => Ok(()),
             refused = powerful_role(&self.router) => return Err(refused),
+            ended = background.join_next() => {
+                tracing::error!(?ended, "a background task ended");
+                return Err(ServiceError::Background);
+            }
             ended = serving.join_next() => ended.and_then(Result::ok).unwrap_or(Ok(())),
         };
         drain(&self.config.drain, &mut reporter, &draining, &close, serving).await;

@@ -76,7 +76,9 @@ pub(super) fn describe(error: ServiceError) -> CliError {
         ServiceError::Role(problem) => {
             CliError::Configuration(format!("{problem}; make one that is not: fbs-router schema print --roles"))
         }
-        ServiceError::Listen { .. } | ServiceError::Transport(_) => CliError::Failed(super::chain(&error)),
+        ServiceError::Listen { .. } | ServiceError::Background | ServiceError::Transport(_) => {
+            CliError::Failed(super::chain(&error))
+        }
     }
 }
 

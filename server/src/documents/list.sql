@@ -1,6 +1,8 @@
 -- A page of documents of solution $1, in rows that begin with whether the fence admits the call ($2 epoch, $3 database).
 -- Conditions are null where they do not apply: $4 deleted ones too, $5 states, $6 types, $7 category, $8 tags,
 -- $9 confidentialities, $10 creator, $11 $12 created from and until, $13 expiring before, $14 metadata.
+-- The operator of arrays is named with its schema: pg_catalog has it for any array only, so that one for text arrays
+-- elsewhere would be taken instead.
 -- list.rs adds the page's beginning ($15, $16), order and length ($17).
 SELECT gate.admitted, page.document_id, page.name, page.title, page.description, page.document_type, page.category,
        page.tags, page.confidentiality, page.metadata, page.expire_time, page.state, page.etag, page.created_by,
@@ -13,7 +15,7 @@ SELECT gate.admitted, page.document_id, page.name, page.title, page.description,
           AND ($5::smallint[] IS NULL OR d.state = ANY ($5))
           AND ($6::text[] IS NULL OR d.document_type = ANY ($6))
           AND ($7::text IS NULL OR d.category = $7 OR starts_with(d.category, $7 || '/'))
-          AND ($8::text[] IS NULL OR d.tags @> $8)
+          AND ($8::text[] IS NULL OR d.tags OPERATOR(pg_catalog.@>) $8)
           AND ($9::smallint[] IS NULL OR d.confidentiality = ANY ($9))
           AND ($10::text IS NULL OR d.created_by = $10)
           AND ($11::timestamptz IS NULL OR d.create_time >= $11)

@@ -86,7 +86,8 @@ pub async fn create(
             ];
             let mut rows = writer.query(&INSERT, &parameters).await?;
             // An id is taken while its document can be taken back, and not a moment longer.
-            if rows.is_empty() && !writer.query(&PURGE_ONE, &[&document_id]).await?.is_empty() {
+            if rows.is_empty() {
+                writer.query(&PURGE_ONE, &[&document_id]).await?;
                 rows = writer.query(&INSERT, &parameters).await?;
             }
             rows.first().map_or(Err(Error::DocumentExists), |row| row::document(row, 0))

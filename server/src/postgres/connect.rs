@@ -62,6 +62,14 @@ pub struct Connector {
     server: Arc<PostgresServer>,
 }
 
+/// A connection outside the pools. Dropped, its socket is closed at once, also while an answer is outstanding: a
+/// reading that took too long must not keep its place in the server's budget.
+#[derive(Debug)]
+pub struct LoneClient {
+    client: Client,
+    task: JoinHandle<()>,
+}
+
 /// What arrives on a connection besides answers.
 pub type Notices = tokio::sync::mpsc::UnboundedReceiver<()>;
 
@@ -105,21 +113,34 @@ impl PostgresServer {
         })
     }
 
-    /// Opens one connection to `database`. The caller bounds the time.
-    pub async fn connect(&self, database: &str) -> Result<Client, tokio_postgres::Error> {
-        let mut config = self.config.clone();
-        config.dbname(database);
-        let (client, _task) = self.open(&config, None).await?;
-        Ok(client)
+    /// Opens one connection to `database`, on which no statement takes longer than `limit`. The caller bounds the time.
+    pub async fn connect(&self, database: &str, limit: Duration) -> Result<LoneClient, tokio_postgres::Error> {
+        self.open_alone(database, limit, None).await
     }
 
     /// As [`Self::connect`], and says when a notification arrives; the channel ends with the connection.
-    pub async fn connect_listening(&self, database: &str) -> Result<(Client, Notices), tokio_postgres::Error> {
+    pub async fn connect_listening(
+        &self,
+        database: &str,
+        limit: Duration,
+    ) -> Result<(LoneClient, Notices), tokio_postgres::Error> {
+        let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+        Ok((self.open_alone(database, limit, Some(sender)).await?, receiver))
+    }
+
+    async fn open_alone(
+        &self,
+        database: &str,
+        limit: Duration,
+        notices: Option<tokio::sync::mpsc::UnboundedSender<()>>,
+    ) -> Result<LoneClient, tokio_postgres::Error> {
         let mut config = self.config.clone();
         config.dbname(database);
-        let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
-        let (client, _task) = self.open(&config, Some(sender)).await?;
-        Ok((client, receiver))
+        let (client, task) = self.open(&config, notices).await?;
+        let client = LoneClient { client, task };
+        // The connection is nobody else's, so this holds for the whole of it: a backend that waits for a lock ends too.
+        client.batch_execute(&format!("SET statement_timeout = {}", limit.as_millis())).await?;
+        Ok(client)
     }
 
     /// What deadpool is given for `database`.
@@ -231,6 +252,28 @@ impl Drop for Waiting<'_> {
 impl fmt::Debug for PostgresServer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("PostgresServer").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+// === impl LoneClient ===
+
+impl std::ops::Deref for LoneClient {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl std::ops::DerefMut for LoneClient {
+    fn deref_mut(&mut self) -> &mut Client {
+        &mut self.client
+    }
+}
+
+impl Drop for LoneClient {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 

@@ -63,6 +63,8 @@ pub enum CheckoutError {
     Failed(Failure, Error),
     /// The role could pass the policies; nothing may run as it.
     RoleTooPowerful,
+    /// Tables of this database are the role's own, or without policies; nothing may run there.
+    Unguarded,
 }
 
 /// What a pool looks like now.
@@ -221,6 +223,9 @@ impl Pools {
         };
         if facts.role_too_powerful {
             return Err(CheckoutError::RoleTooPowerful);
+        }
+        if facts.unguarded {
+            return Err(CheckoutError::Unguarded);
         }
         if facts.in_recovery {
             self.close(target);

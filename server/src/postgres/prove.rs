@@ -22,6 +22,8 @@ pub struct Facts {
     pub in_recovery: bool,
     /// Superuser, BYPASSRLS, or member of another role: policies would not hold.
     pub role_too_powerful: bool,
+    /// The role owns tables of ours here, or a policy is disabled: solutions would not be kept apart in this database.
+    pub unguarded: bool,
     /// The documents schema.
     pub schema: SchemaState,
     /// The identity row, if there is one.
@@ -57,8 +59,7 @@ const VERSION: &str = include_str!("prove_version.sql");
 const LEDGER_VERSION: &str = include_str!("prove_ledger_version.sql");
 const IDENTITY: &str = include_str!("prove_identity.sql");
 
-static ABSENT: LazyLock<[SqlState; 3]> =
-    LazyLock::new(|| [SqlState::UNDEFINED_TABLE, SqlState::INVALID_SCHEMA_NAME, SqlState::INSUFFICIENT_PRIVILEGE]);
+static ABSENT: LazyLock<[SqlState; 2]> = LazyLock::new(|| [SqlState::UNDEFINED_TABLE, SqlState::INVALID_SCHEMA_NAME]);
 
 /// Asks the connection what it is connected to. One round trip; the caller bounds the time.
 pub async fn prove(client: &Client) -> Result<Facts, tokio_postgres::Error> {
@@ -80,6 +81,7 @@ pub async fn prove(client: &Client) -> Result<Facts, tokio_postgres::Error> {
         system_identifier: facts.and_then(|row| row.get::<_, String>(2).parse().ok()).unwrap_or_default(),
         in_recovery: facts.is_some_and(|row| row.get(3)),
         role_too_powerful: facts.is_none_or(|row| row.get(4)),
+        unguarded: facts.is_none_or(|row| row.get(5)),
         schema,
         identity,
     })
@@ -109,7 +111,7 @@ fn schema_state(row: &Row, (oldest_served, newest_known): (i32, i32)) -> SchemaS
     }
 }
 
-/// A table that is not there is an answer; anything else is a failure.
+/// A table that is not there is an answer. One that we may not read is none: it could be in use.
 fn absent_is_none(rows: Result<Vec<Row>, tokio_postgres::Error>) -> Result<Option<Vec<Row>>, tokio_postgres::Error> {
     match rows {
         Ok(rows) => Ok(Some(rows)),

@@ -61,9 +61,8 @@ impl Failure {
             "23505" => Self::UniqueViolation,
             "42P01" | "3F000" | "42883" => Self::SchemaAbsent,
             "0A000" | "26000" => Self::StalePlan,
-            "53200" | "53300" | "53400" | "55000" | "57P01" | "57P02" | "57P03" | "57P04" | "57P05" | "25P03" => {
-                Self::Unavailable
-            }
+            "53200" | "53300" | "53400" | "55000" | "57P01" | "57P02" | "57P03" | "57P04" | "57P05" | "25P03"
+            | "25P04" => Self::Unavailable,
             code if code.starts_with("08") || code.starts_with("58") => Self::Unavailable,
             _ => Self::RuleBroken,
         }

@@ -10,10 +10,9 @@ use std::{
 };
 
 use tokio::time::{Instant, timeout};
-use tokio_postgres::Client;
 
 use super::{evidence::RecordedAt, ledger::LedgerView, table::TableCell};
-use crate::postgres::{Failure, PostgresServer};
+use crate::postgres::{Failure, LoneClient, PostgresServer};
 
 const SCAN: &str = include_str!("catalog.sql");
 
@@ -64,7 +63,7 @@ pub enum ScanError {
 pub(super) struct Scanner {
     server: Arc<PostgresServer>,
     limit: Duration,
-    client: Option<Client>,
+    client: Option<LoneClient>,
 }
 
 // === impl CatalogView ===
@@ -126,9 +125,11 @@ impl Scanner {
     async fn query(&mut self) -> Result<(u64, HashMap<Box<str>, u32>), ScanError> {
         let client = match self.client.take().filter(|client| !client.is_closed()) {
             Some(client) => client,
-            None => {
-                self.server.connect(&self.server.catalog_database).await.map_err(|error| scan_error(&error, true))?
-            }
+            None => self
+                .server
+                .connect(&self.server.catalog_database, self.limit)
+                .await
+                .map_err(|error| scan_error(&error, true))?,
         };
         let rows = client.query_typed(SCAN, &[]).await.map_err(|error| scan_error(&error, false))?;
         self.client = Some(client);

@@ -109,6 +109,14 @@ impl Looks {
 impl Looking<'_> {
     /// Looks. Claims the database for the solution if it is nobody's yet.
     pub(super) async fn look(&self, found: &Found) -> Inside {
+        match self.look_once(found).await {
+            // What pooled connections proved may be older than the question. The refusal closed the pool: prove anew.
+            Inside::NotReady(_) | Inside::Foreign(_) if self.is_documents => self.look_once(found).await,
+            inside => inside,
+        }
+    }
+
+    async fn look_once(&self, found: &Found) -> Inside {
         let connection = match self.pools.checkout(&found.target, self.deadline).await {
             Ok(connection) => connection,
             // The catalog said that it is there: its word stands until the next scan.

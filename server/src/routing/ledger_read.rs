@@ -10,7 +10,7 @@ use std::{
 
 use tokio::time::{Instant, timeout};
 use tokio_postgres::{
-    Client, Row,
+    Row,
     types::{ToSql, Type},
 };
 use uuid::Uuid;
@@ -25,7 +25,7 @@ use crate::{
     config::Isolation,
     domain::{DatabaseTarget, Placement, SolutionId},
     postgres::{
-        Failure, PostgresServer, SchemaState,
+        Failure, LoneClient, PostgresServer, SchemaState,
         prove::{ledger_schema, prove},
     },
 };
@@ -74,7 +74,7 @@ pub(super) struct LedgerReader {
     server: Arc<PostgresServer>,
     database: Arc<str>,
     limit: Duration,
-    connected: Option<(Client, Uuid)>,
+    connected: Option<(LoneClient, Uuid)>,
     pulse: Arc<Pulse>,
 }
 
@@ -169,16 +169,17 @@ impl LedgerReader {
         })
     }
 
-    async fn connect(&self) -> Result<(Client, Uuid), LedgerError> {
-        let (client, mut notices) = self.server.connect_listening(&self.database).await.map_err(meaning_connecting)?;
-        let facts = prove(&client).await.map_err(meaning)?;
+    async fn connect(&self) -> Result<(LoneClient, Uuid), LedgerError> {
+        let (client, mut notices) =
+            self.server.connect_listening(&self.database, self.limit).await.map_err(meaning_connecting)?;
+        let facts = prove(&client).await.map_err(meaning_connecting)?;
         if facts.role_too_powerful {
             return Err(LedgerError::RoleTooPowerful);
         }
         if facts.in_recovery {
             return Err(LedgerError::Standby);
         }
-        for schema in [facts.schema, ledger_schema(&client).await.map_err(meaning)?] {
+        for schema in [facts.schema, ledger_schema(&client).await.map_err(meaning_connecting)?] {
             match schema {
                 SchemaState::Absent | SchemaState::TooOld => return Err(LedgerError::SchemaAbsent),
                 SchemaState::TooNew => return Err(LedgerError::SchemaTooNew),

@@ -8,7 +8,10 @@ use std::sync::Arc;
 use tokio_postgres::{Row, types::Type};
 use uuid::Uuid;
 
-use super::evidence::{Fence, Found};
+use super::{
+    evidence::{Fence, Found},
+    ledger::LedgerView,
+};
 use crate::{
     domain::{DatabaseTarget, Deadline, Epoch, Error, Result, SolutionId},
     postgres::{
@@ -53,6 +56,8 @@ pub(super) struct LedgerWriter<'w> {
     pub pools: &'w Pools,
     /// The database that holds the ledger.
     pub ledger: &'w DatabaseTarget,
+    /// The ledger that was read: another one is not written to.
+    pub known: Arc<LedgerView>,
     /// The pair.
     pub solution: &'w SolutionId,
     /// The pair.
@@ -142,8 +147,9 @@ impl LedgerWriter<'_> {
             .begin(&[
                 (&LOCK_SHARED, &[&company]),
                 (&DURABLE, &[]),
-                (&RECORD_SYSTEM, &[&company, &app]),
+                // The fence before the ledger, as a first write does: else the two could wait for each other.
                 (&FENCE_FIRST_WRITE, &[&company, &system_uuid]),
+                (&RECORD_SYSTEM, &[&company, &app]),
             ])
             .await?;
         commit(transaction).await
@@ -164,7 +170,7 @@ impl LedgerWriter<'_> {
 
     /// True if the system database holds a row of the solution.
     pub(super) async fn rows(&self) -> Result<bool> {
-        let connection = checkout(self.pools, self.ledger, self.deadline).await?;
+        let connection = self.connection().await?;
         let company = self.solution.as_str();
         let rows =
             connection.read(company, self.deadline, (&ROWS, &[&company])).await.map_err(StatementError::into_error)?;
@@ -180,8 +186,25 @@ impl LedgerWriter<'_> {
         commit(transaction).await
     }
 
-    async fn begin(&self, first: &[Bound<'_>]) -> Result<(Transaction, Vec<Vec<Row>>)> {
+    /// A connection to the ledger's database, if it is still the one that was read.
+    async fn connection(&self) -> Result<Connection> {
         let connection = checkout(self.pools, self.ledger, self.deadline).await?;
+        let facts = connection.facts();
+        let identified = facts.identity.as_ref().is_some_and(|identity| {
+            identity.solution.is_none()
+                && Some(identity.database_uuid) == self.known.database_uuid
+                && identity.ledger_id == self.known.last_change.map(|change| change.ledger_id)
+        });
+        let cluster = self.known.servers.get(&self.ledger.server);
+        if identified && cluster.is_none_or(|known| *known == facts.system_identifier) {
+            return Ok(connection);
+        }
+        self.pools.close(self.ledger);
+        Err(Error::RouteUnknown("the ledger's database is not the one that was read"))
+    }
+
+    async fn begin(&self, first: &[Bound<'_>]) -> Result<(Transaction, Vec<Vec<Row>>)> {
+        let connection = self.connection().await?;
         Transaction::begin(connection, self.solution.as_str(), self.deadline, first)
             .await
             .map_err(StatementError::into_error)
@@ -271,6 +294,10 @@ impl CheckoutError {
             Self::Exhausted => Error::PoolExhausted,
             Self::DeadlinePassed => Error::DeadlineExceeded("waiting for a connection"),
             Self::Failed(_, error) => error,
+            Self::Unguarded => Error::DatabaseMisconfigured {
+                what: "the runtime role owns tables there, or row-level security is disabled",
+                cause: None,
+            },
             Self::RoleTooPowerful => {
                 Error::DatabaseMisconfigured { what: "the runtime role bypasses row-level security there", cause: None }
             }
@@ -281,7 +308,7 @@ impl CheckoutError {
     pub fn failure(&self) -> Option<Failure> {
         match self {
             Self::Failed(failure, _) => Some(*failure),
-            Self::Exhausted | Self::DeadlinePassed | Self::RoleTooPowerful => None,
+            Self::Exhausted | Self::DeadlinePassed | Self::RoleTooPowerful | Self::Unguarded => None,
         }
     }
 }

@@ -84,7 +84,7 @@ impl Router {
     }
 
     /// Several pairs, from one table: whatever had to be found out or written first is, and then all are decided at
-    /// once. A pair that changes between the two keeps the answer it had alone.
+    /// once. An error, or a pair that changes between the two, keeps the answer it had alone.
     pub async fn resolve_all(self: &Arc<Self>, asks: &[Ask<'_>]) -> Vec<Result<Route>> {
         let called = Instant::now();
         let mut alone = Vec::with_capacity(asks.len());
@@ -94,7 +94,7 @@ impl Router {
         }
         let table = self.table.load_full();
         let settle = |(ask, alone): (&Ask<'_>, Result<Route>)| {
-            if ask.app.pattern.is_none() {
+            if ask.app.pattern.is_none() || alone.is_err() || self.fence_was_ahead(&table, ask) {
                 return alone;
             }
             let absent = self.absences.get(&ask.app.name, ask.solution, called.elapsed());
@@ -230,6 +230,8 @@ impl Router {
         let route = Route::dedicated(ask.app, ask.solution, table, &self.pools);
         if let (Ok(route), Some((found, Inside::Ready { uuid, fence }))) = (&route, gathered.looks.last())
             && ask.is_documents
+            && found.target == route.database.target
+            && Some(*uuid) == route.database.database_uuid
             && table.ledger.origin == Origin::Ledger
             && fence.is_none_or(|fence| fence.epoch < route.epoch)
         {

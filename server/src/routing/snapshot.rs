@@ -98,8 +98,8 @@ pub(super) fn load(path: &Path, max_age: Duration) -> Result<Option<LedgerView>,
         return Err(SnapshotError::Format);
     }
     // A clock that was set back makes a snapshot from the future: as untrustworthy as an old one.
-    let age = SystemTime::now().duration_since(UNIX_EPOCH + Duration::from_secs(file.written_s));
-    if age.is_ok_and(|age| age > max_age) {
+    let written = UNIX_EPOCH.checked_add(Duration::from_secs(file.written_s)).ok_or(SnapshotError::Format)?;
+    if SystemTime::now().duration_since(written).map_or(true, |age| age > max_age) {
         return Err(SnapshotError::TooOld);
     }
     file.into_view().map(Some).ok_or(SnapshotError::Format)
@@ -218,7 +218,7 @@ impl Placed {
             moving: self.moving,
             released_uuid: parse_uuid(self.released_uuid.as_deref())?,
             change_number: self.change_number,
-            update_time: UNIX_EPOCH + Duration::from_secs(self.update_s),
+            update_time: UNIX_EPOCH.checked_add(Duration::from_secs(self.update_s))?,
             known_since: None,
         };
         Some((self.app.into(), SolutionId::parse(&self.solution).ok()?, record))

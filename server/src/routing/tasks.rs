@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use tokio::time::Instant;
+
 use super::{
     catalog::Scanner,
     ledger_read::LedgerReader,
@@ -29,7 +31,7 @@ pub(super) async fn scan(router: Arc<Router>, pulse: Arc<Pulse>, mut scanner: Sc
 pub(super) async fn read_ledger(router: Arc<Router>, mut reader: LedgerReader) {
     let pulse = Arc::clone(&router.ledger_pulse);
     let mut rounds = pulse.rounds(router.ledger_settings.poll_interval);
-    let mut saved = None;
+    let mut saved: Option<(i64, Instant)> = None;
     loop {
         rounds.begin().await;
         let outcome = reader.read(&router.table).await;
@@ -56,15 +58,17 @@ pub(super) async fn read_ledger(router: Arc<Router>, mut reader: LedgerReader) {
     }
 }
 
-async fn save_snapshot(router: &Arc<Router>, saved: &mut Option<i64>) {
+async fn save_snapshot(router: &Arc<Router>, saved: &mut Option<(i64, Instant)>) {
     let Some(path): Option<PathBuf> = router.ledger_settings.snapshot.clone() else { return };
     let view = Arc::clone(&router.table.load_full().ledger);
     let number = view.last_change.map(|change| change.number);
-    if *saved == number {
+    // Also while nothing changes: its age is counted from when it was last known to be true.
+    let renew = router.ledger_settings.snapshot_max_age / 4;
+    if saved.is_some_and(|(saved, at)| Some(saved) == number && at.elapsed() < renew) {
         return;
     }
     match tokio::task::spawn_blocking(move || snapshot::save(&path, &view)).await {
-        Ok(Ok(_)) => *saved = number,
+        Ok(Ok(_)) => *saved = number.map(|number| (number, Instant::now())),
         Ok(Err(error)) => tracing::warn!(%error, "the ledger's snapshot cannot be written"),
         Err(_) => {}
     }

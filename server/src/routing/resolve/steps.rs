@@ -1,5 +1,7 @@
 //! The steps between two decisions: evidence is fetched, or what the decision asks for is written.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
 use super::Ask;
@@ -145,6 +147,7 @@ impl Router {
         LedgerWriter {
             pools: &self.pools,
             ledger: &self.ledger_target,
+            known: Arc::clone(&self.table.load().ledger),
             solution: ask.solution,
             app: &ask.app.name,
             deadline: ask.deadline,

@@ -11,8 +11,8 @@ use super::enter::{Failed, connect, own_database};
 use crate::{
     domain::{Call, Error, Placement, Result, SolutionId},
     postgres::{
-        Connection, Statement,
-        transaction::{Bound, CommitError, StatementError, Transaction, Work},
+        Connection, Failure, Statement,
+        transaction::{Bound, CommitError, Transaction, Work},
     },
     routing::{
         ledger_write::{
@@ -30,6 +30,8 @@ pub struct Writer {
     solution: SolutionId,
     epoch: i64,
     own_database: Option<Arc<str>>,
+    /// What the last statement failed with.
+    failure: Option<Failure>,
 }
 
 /// One try of a write, in a task of its own.
@@ -52,25 +54,34 @@ impl Attempt {
             solution: self.solution.clone(),
             epoch: self.route.epoch,
             own_database: own_database(&self.route).cloned(),
+            failure: None,
         };
         let value = match work(&mut writer).await {
             Ok(value) => value,
             Err(error) => {
+                let standby = writer.failure == Some(Failure::Standby);
                 writer.transaction.roll_back();
                 return Err(match error {
-                    Error::DatabaseUnavailable { .. } => Failed::Lost(error),
+                    Error::DatabaseUnavailable { .. } => {
+                        if standby {
+                            // The primary has become a standby: every connection of the pool leads there.
+                            self.router.pools.close(&self.route.database.target);
+                        }
+                        Failed::Lost(error)
+                    }
                     Error::DatabaseConflict => Failed::Conflict(error),
                     Error::PlacementConflict(_) => Failed::Fenced,
                     other => Failed::Final(other),
                 });
             }
         };
+        let recorded = self.record_first_write(&mut writer).await?;
         match writer.transaction.commit().await {
             Ok(()) => {}
             Err(CommitError::RolledBack(error)) => return Err(Failed::of(error, &self.router, &self.route)),
             Err(CommitError::Unknown) => return Err(Failed::Unknown),
         }
-        if self.is_first_write() {
+        if recorded {
             self.router.metrics.first_system_write();
             tracing::info!(solution = %self.solution, database = %self.route.database.target, "first write to a system database");
             self.router.ledger_pulse.poke();
@@ -81,6 +92,17 @@ impl Attempt {
     /// The first write of a pair to a system database records it, in the same transaction.
     fn is_first_write(&self) -> bool {
         self.route.placement == Placement::System && !self.route.is_recorded()
+    }
+
+    /// Records the pair, last of all: the ledger's one row is held from here to the end, by one writer at a time of all
+    /// solutions. True if this is the write that recorded it.
+    async fn record_first_write(&self, writer: &mut Writer) -> Result<bool, Failed> {
+        if !self.is_first_write() {
+            return Ok(false);
+        }
+        let app: &str = &self.route.app;
+        let recorded = writer.transaction.query(&RECORD_SYSTEM, &[&self.solution.as_str(), &app]).await;
+        recorded.map(|rows| !rows.is_empty()).map_err(|error| Failed::of(error, &self.router, &self.route))
     }
 
     async fn begin(&self, connection: Connection) -> Result<Transaction, Failed> {
@@ -96,11 +118,10 @@ impl Attempt {
                 .map_err(|error| Failed::of(error, &self.router, &self.route))?;
             return if first_bool(&answers[1]) { Ok(transaction) } else { Err(Failed::Fenced) };
         }
-        let first: [Bound<'_>; 6] = [
+        let first: [Bound<'_>; 5] = [
             lock,
             (&DURABLE, &[]),
             (&REGISTRATION, &[&company, &app]),
-            (&RECORD_SYSTEM, &[&company, &app]),
             (&FENCE_FIRST_WRITE, &[&company, &uuid]),
             (&ADMITS, admits),
         ];
@@ -116,7 +137,7 @@ impl Attempt {
         let read = known.ledger.registration(app, company);
         if read.and_then(|read| read.database.as_deref()) != registered.database.as_deref()
             || read.and_then(|read| read.server.as_deref()) != registered.server.as_deref()
-            || !first_bool(&answers[5])
+            || !first_bool(&answers[4])
         {
             return Err(Failed::Fenced);
         }
@@ -136,7 +157,11 @@ impl Writer {
         let company = self.solution.as_str();
         let mut bound: Vec<&(dyn ToSql + Sync)> = vec![&company];
         bound.extend_from_slice(parameters);
-        self.transaction.query(statement, &bound).await.map_err(StatementError::into_error)
+        let rows = self.transaction.query(statement, &bound).await;
+        rows.map_err(|error| {
+            self.failure = error.failure();
+            error.into_error()
+        })
     }
 
     /// Runs statements in one round trip, and drops their rows. `$1` of each is the solution, bound here.
@@ -150,7 +175,11 @@ impl Writer {
             .collect();
         let flight: Vec<Bound<'_>> =
             statements.iter().zip(&bound).map(|((statement, _), parameters)| (*statement, &**parameters)).collect();
-        self.transaction.query_all(&flight).await.map(drop).map_err(StatementError::into_error)
+        let rows = self.transaction.query_all(&flight).await;
+        rows.map(drop).map_err(|error| {
+            self.failure = error.failure();
+            error.into_error()
+        })
     }
 
     /// Epoch of the placement written to.
