@@ -102,7 +102,7 @@ impl Scanner {
             Err(error) => {
                 self.client = None;
                 if before.is_none_or(|view| view.failed != Some(error)) {
-                    tracing::warn!(server = %self.server.name, %error, "catalog scan failed; the last good one stays");
+                    tracing::warn!(server = %self.server.name, %error, "catalog scan failed, the last good one stays; `fbs-router check --config FILE` tells what to mend");
                 }
                 table.put_catalog(&self.server.name, CatalogView { last, failed: Some(error) });
                 false

@@ -44,7 +44,7 @@ pub(super) async fn read_ledger(router: Arc<Router>, mut reader: LedgerReader) {
             }
             Err(error) => {
                 if router.ledger_error() != Some(error) {
-                    tracing::error!(%error, "the ledger cannot be read; what is known of it stays");
+                    tracing::error!(%error, "the ledger cannot be read, what is known of it stays; `fbs-router check --config FILE` tells what to mend");
                 }
                 router.ledger_error.store(Some(Arc::new(error)));
             }
