@@ -38,9 +38,8 @@ const LOG_NAME: &str = "server.log";
 const SOCKET_PORT: u16 = 5432;
 
 /// For data nobody will miss. `synchronous_commit` stays on: without fsync it costs nothing, and off,
-/// [`Cluster::kill`] would lose commits that were acknowledged. `mmap`: dynamic shared memory lies
-/// in the data folder and goes with it, while `posix` leaves files in /dev/shm after a kill.
-const SCRATCH_SETTINGS: [(&str, &str); 9] = [
+/// [`Cluster::kill`] would lose commits that were acknowledged.
+const SCRATCH_SETTINGS: [(&str, &str); 8] = [
     ("fsync", "off"),
     ("full_page_writes", "off"),
     ("wal_level", "minimal"),
@@ -49,8 +48,11 @@ const SCRATCH_SETTINGS: [(&str, &str); 9] = [
     ("autovacuum", "off"),
     ("shared_buffers", "64MB"),
     ("max_connections", "300"),
-    ("dynamic_shared_memory_type", "mmap"),
 ];
+
+/// For every cluster: dynamic shared memory lies in the data folder and goes with it, while `posix` leaves files in
+/// /dev/shm after a kill.
+const SHARED_MEMORY: (&str, &str) = ("dynamic_shared_memory_type", "mmap");
 
 /// Where the data is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -257,7 +259,8 @@ impl Cluster {
         let mut arguments: Vec<OsString> = vec!["-D".into(), self.data.clone().into()];
         arguments.extend(["-k".into(), self.run.clone().into(), "-h".into(), listen.into()]);
         arguments.extend(["-p".into(), self.port.to_string().into()]);
-        let own = SCRATCH_SETTINGS.iter().filter(|_| !self.durable).map(|(name, value)| format!("{name}={value}"));
+        let scratch = SCRATCH_SETTINGS.iter().filter(|_| !self.durable);
+        let own = scratch.chain([&SHARED_MEMORY]).map(|(name, value)| format!("{name}={value}"));
         let given = self.settings.iter().map(|(name, value)| format!("{name}={value}"));
         for setting in own.chain(given) {
             arguments.extend(["-c".into(), setting.into()]);
