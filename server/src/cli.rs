@@ -54,6 +54,8 @@ enum Command {
 pub(crate) enum CliError {
     /// It did not work: 1.
     Failed(String),
+    /// The command was typed wrongly: 2.
+    Usage(String),
     /// The configuration is wrong: 78.
     Configuration(String),
     /// A call of a running service failed.
@@ -79,6 +81,7 @@ impl CliError {
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Failed(_) => ExitCode::FAILURE,
+            Self::Usage(_) => ExitCode::from(2),
             Self::Configuration(_) => ExitCode::from(78),
             Self::Client(error) => ExitCode::from(error.exit_code()),
         }
@@ -88,7 +91,7 @@ impl CliError {
 impl std::fmt::Display for CliError {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Failed(problem) | Self::Configuration(problem) => {
+            Self::Failed(problem) | Self::Usage(problem) | Self::Configuration(problem) => {
                 for (index, line) in problem.lines().enumerate() {
                     let begin = if index == 0 { "error: " } else { "\nerror: " };
                     write!(formatter, "{begin}{line}")?;

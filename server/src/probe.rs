@@ -35,8 +35,10 @@ pub struct Problem {
 }
 
 /// Looks at everything that a configuration names.
-pub async fn run(config: &Config) -> Vec<Finding> {
-    let mut findings = Vec::new();
+///
+/// `insecure_no_auth`: an address that others reach may be served although nobody is authenticated.
+pub async fn run(config: &Config, insecure_no_auth: bool) -> Vec<Finding> {
+    let mut findings = vec![listen_address(config, insecure_no_auth)];
     if let Some(path) = &config.tokens.key_file {
         let problem = Tokens::from_key_file(path).err().map(|error| Problem {
             what: error.to_string(),
@@ -48,6 +50,17 @@ pub async fn run(config: &Config) -> Vec<Finding> {
         findings.extend(server(config, settings).await);
     }
     findings
+}
+
+/// Whether `serve` would listen there: without authentication, whoever reaches it is admin of every solution.
+pub fn listen_address(config: &Config, insecure_no_auth: bool) -> Finding {
+    let address = config.listen.grpc;
+    let open = !address.ip().is_loopback() && !insecure_no_auth;
+    let problem = open.then(|| Problem {
+        what: format!("{address} is not a loopback address, and this version authenticates nobody"),
+        remedy: "listen on 127.0.0.1, or say --insecure-no-auth".to_owned(),
+    });
+    Finding { subject: "listen.grpc".to_owned(), problem }
 }
 
 async fn server(config: &Config, settings: &config::Server) -> Vec<Finding> {

@@ -9,12 +9,15 @@ use super::{CliError, serve::ConfigArguments};
 pub(crate) struct Check {
     #[command(flatten)]
     config: ConfigArguments,
+    /// As for `serve`: an address that others reach is wanted.
+    #[arg(long)]
+    insecure_no_auth: bool,
 }
 
 impl Check {
     pub(super) async fn run(self) -> Result<(), CliError> {
         let config = self.config.load()?;
-        let findings = probe::run(&config).await;
+        let findings = probe::run(&config, self.insecure_no_auth).await;
         let mut problems = 0;
         for Finding { subject, problem } in &findings {
             match problem {

@@ -75,7 +75,7 @@ impl PurposeArguments {
         match self.solution {
             Some(name) => match fbs_router::domain::SolutionId::parse(&name) {
                 Ok(_) => Ok(Purpose::Solution(name)),
-                Err(problem) => Err(CliError::Failed(format!("--solution {name:?}: {problem}"))),
+                Err(problem) => Err(CliError::Usage(format!("--solution {name:?}: {problem}"))),
             },
             None if self.system => Ok(Purpose::System),
             None => Ok(Purpose::Template),
@@ -122,14 +122,14 @@ impl DatabaseArguments {
     async fn connect(&self) -> Result<Client, CliError> {
         // The driver's text may repeat the url.
         let mut config = tokio_postgres::Config::from_str(&self.url)
-            .map_err(|_| CliError::Failed("--url is no Postgres url such as postgres://owner@host/database".into()))?;
+            .map_err(|_| CliError::Usage("--url is no Postgres url such as postgres://owner@host/database".into()))?;
         if config.get_password().is_some() {
             let problem = "--url must not hold a password; use --password-file or PGPASSWORD";
-            return Err(CliError::Failed(problem.into()));
+            return Err(CliError::Usage(problem.into()));
         }
         if config.get_dbname().is_none() {
             let problem = "--url names no database; say postgres://OWNER@HOST/DATABASE";
-            return Err(CliError::Failed(problem.into()));
+            return Err(CliError::Usage(problem.into()));
         }
         if let Some(path) = &self.password_file {
             let text = std::fs::read_to_string(path)

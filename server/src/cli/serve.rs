@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::Args;
 use fbs_router::{
     config::Config,
+    probe,
     service::{Service, ServiceError},
 };
 use tokio::{
@@ -55,12 +56,9 @@ fn is_argument(name: &str) -> bool {
 impl Serve {
     pub(super) async fn run(self) -> Result<(), CliError> {
         let config = self.config.load()?;
-        if !config.listen.grpc.ip().is_loopback() && !self.insecure_no_auth {
-            return Err(CliError::Configuration(format!(
-                "listen.grpc: {} is not a loopback address, and this version authenticates nobody; \
-                 listen on 127.0.0.1, or say --insecure-no-auth",
-                config.listen.grpc
-            )));
+        let listen = probe::listen_address(&config, self.insecure_no_auth);
+        if let Some(problem) = listen.problem {
+            return Err(CliError::Configuration(format!("{}: {}; {}", listen.subject, problem.what, problem.remedy)));
         }
         let service = Service::bind(config).await.map_err(describe)?;
         if let Some(address) = service.grpc_address() {
