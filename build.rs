@@ -24,6 +24,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build_client(env::var_os("CARGO_FEATURE_CLIENT").is_some())
         .build_server(env::var_os("CARGO_FEATURE_SERVER").is_some())
         .extern_path(".google.rpc", "::tonic_types::pb")
+        // Chunks of content are shared, not copied, on their way between socket and database.
+        .bytes(".fbs.document.v1.UploadContentRequest")
+        .bytes(".fbs.document.v1.DownloadContentResponse")
         .compile_fds(compiler.file_descriptor_set())?;
     Ok(())
 }

@@ -444,7 +444,7 @@ async fn all_violations_of_a_request_are_told_at_once() {
     };
     let status = send(&replica, Ask::List(list)).await.unwrap_err();
     assert_eq!(refusal(&status), failure(Code::InvalidArgument, "FIELD_INVALID"));
-    assert_eq!(violated(&status), ["page_size", "filter.states[0]", "filter.category", "order_by", "database"]);
+    assert_eq!(violated(&status), ["database", "page_size", "filter.states[0]", "filter.category", "order_by"]);
 
     let resolve =
         ResolveDatabaseRequest { solution: "Bad".into(), database: "\0".into(), ..ResolveDatabaseRequest::default() };

@@ -1,6 +1,8 @@
 //! Solutions do not see, block or learn of each other: not through the service, not through Postgres.
 
-use fbs_router_proto::document::v1::{CreateDocumentRequest, Document, ListDocumentsRequest, UpdateDocumentRequest};
+use fbs_router_proto::document::v1::{
+    CreateDocumentRequest, Document, DocumentType, ListDocumentsRequest, UpdateDocumentRequest,
+};
 use fbs_router_sandbox::{
     implementer::OWNER,
     platform::{ACME_DATABASE, SYSTEM_DATABASE},
@@ -12,7 +14,10 @@ use uuid::Uuid;
 
 use crate::support::{
     Replica, World,
-    asking::{creation, deletion, page, request_id, retitle, undeletion},
+    asking::{
+        approval, archival, creation, definition, deletion, page, rejection, request_id, retitle, submission,
+        undeletion,
+    },
     draft, failure,
 };
 
@@ -28,12 +33,19 @@ async fn keep_apart(replica: &Replica, mine: &str, others: &str) {
         ..creation(solution, Document { title: title.into(), ..draft("N-1") })
     };
     let their_first = replica.ask_create(request(others, "theirs")).await.unwrap();
+    let as_mine = Document { solution: mine.into(), ..their_first.clone() };
     for outcome in [
         replica.read(mine, ID).await,
         replica.ask_update(retitle(mine, ID, "T")).await,
         replica.ask_update(UpdateDocumentRequest { etag: their_first.etag.clone(), ..retitle(mine, ID, "T") }).await,
         replica.ask_delete(deletion(mine, ID)).await,
         replica.ask_undelete(undeletion(mine, ID)).await,
+        replica.ask_submit(submission(mine, ID)).await,
+        replica.ask_approve(approval(&as_mine, "")).await,
+        replica.ask_reject(rejection(&as_mine, "no")).await,
+        replica.ask_archive(archival(mine, ID)).await,
+        replica.upload(mine, ID, "a", b"mine").await,
+        replica.download(mine, ID).await.map(|_| as_mine.clone()),
     ] {
         assert_eq!(outcome, not_found, "{mine}");
     }
@@ -120,12 +132,27 @@ async fn with_the_company_of_another_or_none_no_statement_of_the_service_finds_o
     let replica = world.replica().await;
     let request = CreateDocumentRequest { request_id: request_id(), ..creation("globex", draft("secret")) };
     let key = Uuid::parse_str(&request.request_id).unwrap();
-    let id = Uuid::parse_str(&replica.ask_create(request).await.unwrap().document_id).unwrap();
+    let made = replica.ask_create(request).await.unwrap();
+    let id = Uuid::parse_str(&made.document_id).unwrap();
+    replica.upload("globex", &made.document_id, "secret", b"secret").await.unwrap();
+    replica.ask_submit(submission("globex", &made.document_id)).await.unwrap();
+    let code_of_type = "secret";
+    let document_type = DocumentType { code: code_of_type.into(), name: "secret".into(), ..DocumentType::default() };
+    replica.ask_put_type(definition("globex", document_type)).await.unwrap();
     replica.make("initech", "another's").await;
     let expire = "UPDATE fbs_router.request_record SET expire_time = now() - interval '1 s'";
     world.run(SYSTEM_DATABASE, expire).await;
+    // One more upload, of which nothing is visible, and one that has expired.
+    let staged = "INSERT INTO fbs_document.content (company_id, content_id, document_id, expire_time) \
+                  SELECT company_id, gen_random_uuid(), document_id, now() + sign * interval '1 h' \
+                  FROM fbs_document.content, (VALUES (1), (-1)) AS s (sign)";
+    world.run(SYSTEM_DATABASE, staged).await;
     let state = "SELECT md5(string_agg(d::text, ';' ORDER BY d.document_id)) \
                  || (SELECT string_agg(r::text, ';') FROM fbs_router.request_record r) \
+                 || (SELECT string_agg(t::text, ';') FROM fbs_document.transition t) \
+                 || (SELECT string_agg(t::text, ';') FROM fbs_document.document_type t) \
+                 || (SELECT string_agg(c::text, ';') FROM fbs_document.content c) \
+                 || (SELECT string_agg(c::text, ';') FROM fbs_document.content_chunk c) \
                  || (SELECT count(*) FROM fbs_router.audit) FROM fbs_document.document d";
     let superuser = world.platform.cluster.connect(SYSTEM_DATABASE).await.unwrap();
     let look = async || superuser.query_one(state, &[]).await.unwrap().get::<_, String>(0);
@@ -137,9 +164,25 @@ async fn with_the_company_of_another_or_none_no_statement_of_the_service_finds_o
     let no_time = None::<std::time::SystemTime>;
     let tags: Vec<String> = Vec::new();
     type Parameters<'p> = &'p [&'p (dyn ToSql + Sync)];
-    let reads: [(&str, Parameters<'_>); 8] = [
+    let row = superuser.query_one("SELECT content_id FROM fbs_document.content WHERE expire_time > now()", &[]);
+    let upload: Uuid = row.await.unwrap().get(0);
+    let read_back = concat!("SELECT document_id ", include_str!("../server/src/documents/read_back.sql"));
+    let reads: [(&str, Parameters<'_>); 18] = [
         (include_str!("../server/src/documents/lock_row.sql"), &[&company, &id]),
-        (include_str!("../server/src/documents/read_back.sql"), &[&company, &id]),
+        (read_back, &[&company, &vec![id]]),
+        (include_str!("../server/src/documents/type_rules.sql"), &[&company, &code_of_type]),
+        (include_str!("../server/src/documents/read_type.sql"), &[&company, &code_of_type]),
+        (include_str!("../server/src/documents/step.sql"), &[&company, &id, &3_i16, &"x"]),
+        (include_str!("../server/src/documents/content_keep.sql"), &[&company, &upload, &1_f64]),
+        (include_str!("../server/src/documents/content_publish.sql"), &[&company, &upload]),
+        (include_str!("../server/src/documents/content_expire.sql"), &[&company, &id]),
+        (include_str!("../server/src/documents/content_give_up.sql"), &[&company, &upload]),
+        (include_str!("../server/src/documents/content_remove_pieces.sql"), &[&company, &upload, &100_i64]),
+        (include_str!("../server/src/documents/content_remove.sql"), &[&company, &upload]),
+        (
+            include_str!("../server/src/documents/content_set.sql"),
+            &[&company, &id, &upload, &"x", &"x", &1_i64, &&[0_u8; 32][..]],
+        ),
         (include_str!("../server/src/documents/find_request.sql"), &[&company, &principal, &key]),
         (include_str!("../server/src/documents/undelete.sql"), &[&company, &id]),
         (include_str!("../server/src/documents/delete.sql"), &[&company, &id, &1_f64]),
@@ -150,11 +193,19 @@ async fn with_the_company_of_another_or_none_no_statement_of_the_service_finds_o
         ),
         ("SELECT FROM fbs_document.document", &[]),
     ];
-    let purges: [(&str, Parameters<'_>); 2] = [
+    let purges: [(&str, Parameters<'_>); 3] = [
+        (include_str!("../server/src/documents/purge_contents.sql"), &[&company]),
         (include_str!("../server/src/documents/purge_documents.sql"), &[&company]),
         (include_str!("../server/src/documents/purge_requests.sql"), &[&company]),
     ];
-    let inserts: [(&str, Parameters<'_>); 3] = [
+    let inserts: [(&str, Parameters<'_>); 7] = [
+        (
+            include_str!("../server/src/documents/put_type.sql"),
+            &[&company, &"x", &"x", &"x", &true, &tags, &0_i64, &false],
+        ),
+        (include_str!("../server/src/documents/record_transition.sql"), &[&company, &id, &1_i16, &2_i16, &"x", &"x"]),
+        (include_str!("../server/src/documents/content_begin.sql"), &[&company, &new, &id, &60_f64]),
+        (include_str!("../server/src/documents/content_append.sql"), &[&company, &upload, &1_000_i64, &&b"x"[..]]),
         (
             include_str!("../server/src/documents/insert.sql"),
             &[&company, &new, &"x", &"x", &"x", &"x", &"x", &tags, &1_i16, &no_json, &no_time, &"x"],
@@ -183,7 +234,20 @@ async fn with_the_company_of_another_or_none_no_statement_of_the_service_finds_o
         }
         let admits = "SELECT fbs_router.admits('globex', 1, gen_random_uuid())";
         assert!(!client.query_one(admits, &[]).await.unwrap().get::<_, bool>(0));
-        for table in ["fbs_router.fence", "fbs_router.request_record", "fbs_document.document"] {
+        let nulls = "null, ".repeat(10);
+        let matches = format!("SELECT fbs_document.search_matches('secret', {nulls} 100)");
+        assert_eq!(client.query(&matches, &[]).await.unwrap().len(), 0);
+        let holds = "SELECT fbs_router.holds_rows('globex')";
+        assert!(!client.query_one(holds, &[]).await.unwrap().get::<_, bool>(0));
+        for table in [
+            "fbs_router.fence",
+            "fbs_router.request_record",
+            "fbs_document.document",
+            "fbs_document.document_type",
+            "fbs_document.transition",
+            "fbs_document.content",
+            "fbs_document.content_chunk",
+        ] {
             assert_eq!(client.query(&format!("SELECT FROM {table}"), &[]).await.unwrap().len(), 0, "{table}");
         }
     }
@@ -194,6 +258,29 @@ async fn with_the_company_of_another_or_none_no_statement_of_the_service_finds_o
     client.batch_execute("SET row_security = off").await.unwrap();
     assert_eq!(code(&client.query("SELECT FROM fbs_document.document", &[]).await.unwrap_err()), "42501");
     assert_eq!(look().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_table_of_documents_begins_its_keys_with_the_solution_and_has_policy_and_fence() {
+    let world = World::new().await;
+    let superuser = world.platform.cluster.connect(SYSTEM_DATABASE).await.unwrap();
+    let sql = "SELECT t.relname::text, t.relrowsecurity, \
+               EXISTS (SELECT FROM pg_policies p WHERE p.schemaname = 'fbs_document' AND p.tablename = t.relname \
+                       AND p.cmd = 'ALL' AND p.qual LIKE '%company_id%fbs_router.company_id%'), \
+               EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = t.oid AND g.tgenabled = 'O' AND g.tgtype = 31 \
+                       AND g.tgfoid = 'fbs_router.enforce_fence'::regproc), \
+               (SELECT bool_and(a.attname = 'company_id') FROM pg_constraint c \
+                  JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = c.conkey[1] \
+                 WHERE c.conrelid = t.oid AND c.contype IN ('p', 'u', 'f')) \
+               FROM pg_class t WHERE t.relnamespace = 'fbs_document'::regnamespace AND t.relkind = 'r' ORDER BY 1";
+    let rows = superuser.query(sql, &[]).await.unwrap();
+    let tables: Vec<&str> = rows.iter().map(|row| row.get(0)).collect();
+    assert_eq!(tables, ["content", "content_chunk", "document", "document_type", "transition"]);
+    for row in &rows {
+        for (column, what) in [(1, "row security"), (2, "a policy"), (3, "the fence"), (4, "keys")] {
+            assert!(row.get::<_, bool>(column), "{} lacks {what}", row.get::<_, &str>(0));
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -209,7 +296,11 @@ async fn the_runtime_role_owns_nothing_and_may_do_no_more_than_it_needs() {
         let client = world.as_runtime_role(database).await;
         name_company(&client, Some(solution)).await;
         let mut forbidden = vec![
-            "TRUNCATE fbs_document.document",
+            "TRUNCATE fbs_document.document CASCADE",
+            "UPDATE fbs_document.transition SET actor = 'x'",
+            "DELETE FROM fbs_document.transition",
+            "UPDATE fbs_document.content_chunk SET bytes = 'x'",
+            "DROP POLICY solution ON fbs_document.content_chunk",
             "TRUNCATE fbs_router.request_record",
             "SELECT FROM fbs_router.audit",
             "UPDATE fbs_router.audit SET action = 'x'",

@@ -6,17 +6,22 @@
 
 mod appearing;
 mod bad_input;
+mod batch;
 mod cancel;
+mod content;
 mod documents;
 mod faults;
 mod herd;
 mod identity;
 mod isolation;
+mod listing;
 mod lists;
 mod no_ddl;
 mod repeats;
 mod routing;
+mod search;
 mod service;
 mod states;
 mod support;
 mod tls;
+mod workflow;

@@ -1,6 +1,9 @@
 //! The service never creates, alters or drops: Postgres itself is the witness.
 
-use fbs_router_proto::router::v1::{BatchResolveDatabasesRequest, ResolveDatabaseRequest};
+use fbs_router_proto::{
+    document::v1::{DocumentType, SearchDocumentsRequest},
+    router::v1::{BatchResolveDatabasesRequest, ListDatabasesRequest, ListSolutionsRequest, ResolveDatabaseRequest},
+};
 use fbs_router_sandbox::{
     platform::{ACME_DATABASE, SYSTEM_DATABASE},
     soon,
@@ -8,7 +11,7 @@ use fbs_router_sandbox::{
 
 use crate::support::{
     World,
-    asking::{creation, deletion, page, retitle, undeletion},
+    asking::{creation, definition, deletion, page, rejection, retitle, submission, undeletion},
     draft, within,
 };
 
@@ -38,6 +41,14 @@ async fn no_ddl_is_ever_run_as_the_runtime_role() {
         replica.ask_update(retitle(solution, id, "T")).await.unwrap();
         replica.ask_delete(deletion(solution, id)).await.unwrap();
         replica.ask_undelete(undeletion(solution, id)).await.unwrap();
+        replica.upload(solution, id, "a.pdf", b"content").await.unwrap();
+        replica.download(solution, id).await.unwrap();
+        let pending = replica.ask_submit(submission(solution, id)).await.unwrap();
+        replica.ask_reject(rejection(&pending, "no")).await.unwrap();
+        let document_type = DocumentType { code: "x".into(), name: "X".into(), ..DocumentType::default() };
+        replica.ask_put_type(definition(solution, document_type)).await.unwrap();
+        let search = SearchDocumentsRequest { solution: solution.into(), query: "n".into(), ..Default::default() };
+        replica.documents().search_documents(within(search)).await.unwrap();
         replica.ask_delete(deletion(solution, id)).await.unwrap();
         for order_by in ["", "name", "title desc", "update_time"] {
             let mut request = page(solution, 1);
@@ -62,6 +73,8 @@ async fn no_ddl_is_ever_run_as_the_runtime_role() {
     });
     let batch = BatchResolveDatabasesRequest { requests: requests.to_vec() };
     replica.routes().batch_resolve_databases(within(batch)).await.unwrap();
+    replica.routes().list_solutions(within(ListSolutionsRequest::default())).await.unwrap();
+    replica.routes().list_databases(within(ListDatabasesRequest::default())).await.unwrap();
     // An empty database that is not prepared is looked into, and left alone.
     world.run("postgres", "CREATE DATABASE djo_empty_db OWNER fbs_owner").await;
     replica.make("empty", "N").await;

@@ -7,6 +7,7 @@ pub(crate) mod asking;
 mod calls;
 pub(crate) mod process;
 mod replica;
+pub(crate) mod transfers;
 pub(crate) mod wire;
 
 use std::path::PathBuf;

@@ -1,5 +1,23 @@
 //! What fbs-router is measured against: the least that tonic and deadpool can do for the same call, all on defaults.
 
+/// A service that serves what is measured of it, and says so of the rest.
+macro_rules! served {
+    (
+        impl $service:ident for $peer:ident { $($served:tt)* }
+        not measured { $($method:ident($request:ty) -> $response:ty;)* }
+    ) => {
+        #[tonic::async_trait]
+        impl $service for $peer {
+            $($served)*
+            $(
+                async fn $method(&self, _: Request<$request>) -> Result<Response<$response>, Status> {
+                    Err(Status::unimplemented("not measured"))
+                }
+            )*
+        }
+    };
+}
+
 mod constant;
 mod documents;
 mod echo;

@@ -159,7 +159,12 @@ fn documents() -> String {
          CREATE SCHEMA bench;
          CREATE TABLE bench.document (LIKE fbs_document.document INCLUDING ALL);
          CREATE TABLE bench.created (LIKE fbs_document.document INCLUDING ALL);
-         INSERT INTO bench.document SELECT * FROM fbs_document.document;
+         INSERT INTO bench.document
+                (company_id, document_id, name, title, description, document_type, category, tags, confidentiality,
+                 state, created_by, create_time, update_time)
+         SELECT company_id, document_id, name, title, description, document_type, category, tags, confidentiality,
+                state, created_by, create_time, update_time
+           FROM fbs_document.document;
          GRANT USAGE ON SCHEMA bench TO fbs_router;
          GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA bench TO fbs_router;
          ANALYZE"

@@ -86,6 +86,99 @@ impl DocumentService for Fake {
     ) -> Result<Response<proto::UndeleteDocumentResponse>, Status> {
         Err(Status::unimplemented(""))
     }
+
+    async fn submit_document(
+        &self,
+        _: Request<proto::SubmitDocumentRequest>,
+    ) -> Result<Response<proto::SubmitDocumentResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn approve_document(
+        &self,
+        _: Request<proto::ApproveDocumentRequest>,
+    ) -> Result<Response<proto::ApproveDocumentResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn reject_document(
+        &self,
+        _: Request<proto::RejectDocumentRequest>,
+    ) -> Result<Response<proto::RejectDocumentResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn archive_document(
+        &self,
+        _: Request<proto::ArchiveDocumentRequest>,
+    ) -> Result<Response<proto::ArchiveDocumentResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn list_document_transitions(
+        &self,
+        _: Request<proto::ListDocumentTransitionsRequest>,
+    ) -> Result<Response<proto::ListDocumentTransitionsResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn search_documents(
+        &self,
+        _: Request<proto::SearchDocumentsRequest>,
+    ) -> Result<Response<proto::SearchDocumentsResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn get_document_stats(
+        &self,
+        _: Request<proto::GetDocumentStatsRequest>,
+    ) -> Result<Response<proto::GetDocumentStatsResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn batch_get_documents(
+        &self,
+        _: Request<proto::BatchGetDocumentsRequest>,
+    ) -> Result<Response<proto::BatchGetDocumentsResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn batch_create_documents(
+        &self,
+        _: Request<proto::BatchCreateDocumentsRequest>,
+    ) -> Result<Response<proto::BatchCreateDocumentsResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn put_document_type(
+        &self,
+        _: Request<proto::PutDocumentTypeRequest>,
+    ) -> Result<Response<proto::PutDocumentTypeResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn list_document_types(
+        &self,
+        _: Request<proto::ListDocumentTypesRequest>,
+    ) -> Result<Response<proto::ListDocumentTypesResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn upload_content(
+        &self,
+        _: Request<tonic::Streaming<proto::UploadContentRequest>>,
+    ) -> Result<Response<proto::UploadContentResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    type DownloadContentStream = tokio_stream::Empty<Result<proto::DownloadContentResponse, Status>>;
+
+    async fn download_content(
+        &self,
+        _: Request<proto::DownloadContentRequest>,
+    ) -> Result<Response<Self::DownloadContentStream>, Status> {
+        Err(Status::unimplemented(""))
+    }
 }
 
 /// A client over a unix socket; the service ends with the runtime of the test.

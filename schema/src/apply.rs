@@ -129,7 +129,8 @@ async fn identify(transaction: &Transaction<'_>, purpose: &Purpose) -> Result<()
             let row = transaction
                 .query_one(
                     "SELECT EXISTS (SELECT FROM fbs_router.identity) OR EXISTS (SELECT FROM fbs_router.fence) \
-                     OR EXISTS (SELECT FROM fbs_document.document) OR EXISTS (SELECT FROM fbs_router.request_record)",
+                     OR EXISTS (SELECT FROM fbs_document.document) OR EXISTS (SELECT FROM fbs_document.document_type) \
+                     OR EXISTS (SELECT FROM fbs_document.content) OR EXISTS (SELECT FROM fbs_router.request_record)",
                     &[],
                 )
                 .await

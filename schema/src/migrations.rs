@@ -3,9 +3,9 @@
 use sha2::{Digest, Sha256};
 
 /// The newest version of the documents schema that this build knows.
-pub const DOCUMENTS_VERSION: i32 = 1;
+pub const DOCUMENTS_VERSION: i32 = 2;
 /// The oldest version of the documents schema that this build serves.
-pub const DOCUMENTS_OLDEST_SERVED: i32 = 1;
+pub const DOCUMENTS_OLDEST_SERVED: i32 = 2;
 /// The newest version of the ledger that this build knows.
 pub const LEDGER_VERSION: i32 = 1;
 /// The oldest version of the ledger that this build serves.
@@ -31,7 +31,10 @@ pub(crate) struct Component {
 /// What every documents database holds.
 pub(crate) const DOCUMENTS: Component = Component {
     name: "documents",
-    migrations: &[Migration { version: 1, compatible_from: 1, sql: include_str!("../migrations/documents_0001.sql") }],
+    migrations: &[
+        Migration { version: 1, compatible_from: 1, sql: include_str!("../migrations/documents_0001.sql") },
+        Migration { version: 2, compatible_from: 2, sql: include_str!("../migrations/documents_0002.sql") },
+    ],
     grants: include_str!("../migrations/grants_documents.sql"),
 };
 

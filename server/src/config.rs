@@ -132,6 +132,8 @@ pub struct DeadlineLimits {
     pub default: Duration,
     /// Longer wishes are cut to this.
     pub max: Duration,
+    /// Uploads and downloads take as long as they take, while frames come; this is the longest, asked for or not.
+    pub transfer: Duration,
 }
 
 /// Bounds of the transport.
@@ -154,6 +156,21 @@ pub struct Documents {
     pub purge_after: Duration,
     /// How long a `request_id` is remembered.
     pub request_id_ttl: Duration,
+    /// Their files.
+    pub content: Content,
+}
+
+/// Content of documents.
+#[derive(Debug, Clone)]
+pub struct Content {
+    /// Largest file, in bytes; a document type may ask for less.
+    pub max_bytes: u64,
+    /// Longest a transfer waits for its caller between two frames: whoever falls silent gives up his place.
+    pub idle: Duration,
+    /// Longest transfer, as `deadline.transfer`.
+    pub transfer: Duration,
+    /// Longest one step of a transfer may take in the database: as `deadline.default`.
+    pub step: Duration,
 }
 
 /// Page tokens.
@@ -231,7 +248,7 @@ impl Config {
         let pool = Pool::read(root.section("pool"));
         let deadline = DeadlineLimits::read(root.section("deadline"));
         let limits = Limits::read(root.section("limits"));
-        let (documents_app, documents) = Documents::read(root.section("documents"));
+        let (documents_app, documents) = Documents::read(root.section("documents"), &deadline);
         let tokens = Tokens::read(root.section("tokens"));
         let drain = Drain::read(root.section("drain"));
         root.finish();
@@ -324,6 +341,7 @@ impl DeadlineLimits {
         let this = Self {
             default: section.duration("default", 10 * SECOND, 10 * MILLISECOND..=HOUR),
             max: section.duration("max", 30 * SECOND, 10 * MILLISECOND..=HOUR),
+            transfer: section.duration("transfer", HOUR, SECOND..=DAY),
         };
         section.finish();
         this
@@ -344,11 +362,17 @@ impl Limits {
 }
 
 impl Documents {
-    fn read(mut section: Section<'_>) -> (String, Self) {
+    fn read(mut section: Section<'_>, deadline: &DeadlineLimits) -> (String, Self) {
         let app = section.text("app").unwrap_or_else(|| "fbs_dms".to_owned());
         let this = Self {
             purge_after: section.duration("purge_after", 30 * DAY, SECOND..=3_650 * DAY),
             request_id_ttl: section.duration("request_id_ttl", DAY, SECOND..=30 * DAY),
+            content: Content {
+                max_bytes: section.integer("content_max_bytes", 1 << 30, 1..=1 << 40),
+                idle: section.duration("content_idle", 30 * SECOND, 100 * MILLISECOND..=600 * SECOND),
+                transfer: deadline.transfer,
+                step: deadline.default,
+            },
         };
         section.finish();
         (app, this)

@@ -9,6 +9,7 @@ pub mod naming;
 pub mod placement;
 pub mod request;
 pub mod solution;
+pub mod workflow;
 
 pub use call::{Call, Deadline, Principal};
 pub use error::{Error, Result, Violation};

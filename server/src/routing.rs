@@ -16,6 +16,7 @@ mod inside;
 mod ledger;
 mod ledger_read;
 mod ledger_write;
+mod listing;
 #[cfg(test)]
 mod model;
 mod refresh;
@@ -31,6 +32,7 @@ pub use self::{
     catalog::ScanError,
     decide::{CandidateReason, Step, Trace},
     ledger_read::LedgerError,
+    listing::{KnownDatabase, KnownSolution},
     resolve::{Ask, Intent, Resolution},
     route::{Candidate, Route, RouteState},
     router::{Readiness, Router},

@@ -5,13 +5,16 @@
 
 pub mod convert;
 mod document_service;
+mod download;
 pub mod health;
 pub mod observe;
+mod page;
 mod reply;
 mod route;
 mod router_service;
 #[expect(clippy::disallowed_methods, reason = "this is where statuses are made")]
 pub mod status;
 pub mod tokens;
+mod upload;
 
 pub use self::{document_service::Documents, router_service::Routes};

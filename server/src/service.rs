@@ -126,13 +126,15 @@ impl Service {
             background.spawn(ops::serve(listener, page));
         }
 
-        let documents = Documents::new(Arc::clone(&self.router), self.tokens, self.config.documents.clone());
+        let documents =
+            Documents::new(Arc::clone(&self.router), Arc::clone(&self.tokens), self.config.documents.clone());
         let mut routes = TonicRoutes::builder();
         let limit = self.config.limits.request_bytes;
         routes
             .add_service(health_service)
             .add_service(
-                RouterServiceServer::new(Routes::new(Arc::clone(&self.router))).max_decoding_message_size(limit),
+                RouterServiceServer::new(Routes::new(Arc::clone(&self.router), Arc::clone(&self.tokens)))
+                    .max_decoding_message_size(limit),
             )
             .add_service(DocumentServiceServer::new(documents).max_decoding_message_size(limit));
         for_reflection(&mut routes)?;

@@ -3,8 +3,9 @@
 use fbs_router_proto::{
     ERROR_DOMAIN,
     document::v1::{
-        CreateDocumentRequest, DeleteDocumentRequest, Document, GetDocumentRequest, ListDocumentsRequest,
-        ListDocumentsResponse, UndeleteDocumentRequest, UpdateDocumentRequest,
+        ApproveDocumentRequest, ArchiveDocumentRequest, CreateDocumentRequest, DeleteDocumentRequest, Document,
+        DocumentType, GetDocumentRequest, ListDocumentsRequest, ListDocumentsResponse, PutDocumentTypeRequest,
+        RejectDocumentRequest, SubmitDocumentRequest, UndeleteDocumentRequest, UpdateDocumentRequest,
     },
 };
 use prost::Message;
@@ -75,6 +76,43 @@ pub(crate) fn undeletion(solution: &str, document_id: &str) -> UndeleteDocumentR
     }
 }
 
+/// A request to hand in for approval.
+pub(crate) fn submission(solution: &str, document_id: &str) -> SubmitDocumentRequest {
+    SubmitDocumentRequest { solution: solution.into(), document_id: document_id.into(), ..Default::default() }
+}
+
+/// A request to approve what was read.
+pub(crate) fn approval(document: &Document, actor: &str) -> ApproveDocumentRequest {
+    ApproveDocumentRequest {
+        solution: document.solution.clone(),
+        document_id: document.document_id.clone(),
+        etag: document.etag.clone(),
+        actor: actor.into(),
+        ..Default::default()
+    }
+}
+
+/// A request to reject what was read.
+pub(crate) fn rejection(document: &Document, comment: &str) -> RejectDocumentRequest {
+    RejectDocumentRequest {
+        solution: document.solution.clone(),
+        document_id: document.document_id.clone(),
+        etag: document.etag.clone(),
+        comment: comment.into(),
+        ..Default::default()
+    }
+}
+
+/// A request to close for good.
+pub(crate) fn archival(solution: &str, document_id: &str) -> ArchiveDocumentRequest {
+    ArchiveDocumentRequest { solution: solution.into(), document_id: document_id.into(), ..Default::default() }
+}
+
+/// A request to define a type.
+pub(crate) fn definition(solution: &str, document_type: DocumentType) -> PutDocumentTypeRequest {
+    PutDocumentTypeRequest { solution: solution.into(), document_type: Some(document_type), ..Default::default() }
+}
+
 /// A request for a page.
 pub(crate) fn page(solution: &str, page_size: i32) -> ListDocumentsRequest {
     ListDocumentsRequest { solution: solution.into(), page_size, ..ListDocumentsRequest::default() }
@@ -101,6 +139,16 @@ impl Replica {
     ask!(ask_update, update_document, UpdateDocumentRequest);
     ask!(ask_delete, delete_document, DeleteDocumentRequest);
     ask!(ask_undelete, undelete_document, UndeleteDocumentRequest);
+    ask!(ask_submit, submit_document, SubmitDocumentRequest);
+    ask!(ask_approve, approve_document, ApproveDocumentRequest);
+    ask!(ask_reject, reject_document, RejectDocumentRequest);
+    ask!(ask_archive, archive_document, ArchiveDocumentRequest);
+
+    /// Defines a type.
+    pub(crate) async fn ask_put_type(&self, request: PutDocumentTypeRequest) -> Result<DocumentType, Refusal> {
+        let answer = self.documents().put_document_type(within(request)).await;
+        answer.map(|answer| answer.into_inner().document_type.unwrap()).map_err(|status| refusal(&status))
+    }
 
     /// A document of that name.
     pub(crate) async fn make(&self, solution: &str, name: &str) -> Document {

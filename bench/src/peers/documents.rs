@@ -4,14 +4,13 @@ use std::{path::Path, str::FromStr, time::SystemTime};
 
 use deadpool_postgres::{ClientWrapper, Manager, ManagerConfig, Pool, RecyclingMethod};
 use fbs_router_proto::document::v1::{
-    CreateDocumentRequest, CreateDocumentResponse, DeleteDocumentRequest, DeleteDocumentResponse, Document,
-    GetDocumentRequest, GetDocumentResponse, ListDocumentsRequest, ListDocumentsResponse, UndeleteDocumentRequest,
-    UndeleteDocumentResponse, UpdateDocumentRequest, UpdateDocumentResponse, document_service_server::DocumentService,
+    self as proto, CreateDocumentRequest, CreateDocumentResponse, Document, GetDocumentRequest, GetDocumentResponse,
+    document_service_server::DocumentService,
 };
 use fbs_router_sandbox::platform::{ACME_DATABASE, PASSWORD};
 use futures_util::future::{join, join3};
 use tokio_postgres::{NoTls, Row, types::ToSql};
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
 use crate::{Outcome, world};
@@ -25,7 +24,11 @@ const GET_UNDER_POLICY: &str = "SELECT document_id, name, title, description, do
      confidentiality, metadata, expire_time, state, etag, created_by, approved_by, create_time, update_time, \
      delete_time, purge_time FROM fbs_document.document WHERE company_id = $1 AND document_id = $2";
 /// The service's own.
-const GET_BEHIND_FENCE: &str = include_str!("../../../server/src/documents/get.sql");
+const GET_BEHIND_FENCE: &str = concat!(
+    "SELECT gate.admitted, ",
+    include_str!("../../../server/src/documents/columns.sql"),
+    include_str!("../../../server/src/documents/get.sql")
+);
 const NAME_THE_SOLUTION: &str = "SELECT pg_catalog.set_config('fbs_router.company_id', $1, true)";
 const INSERT: &str = "INSERT INTO bench.created (company_id, document_id, name, title, description, document_type, \
      category, tags, confidentiality, metadata, expire_time, state, created_by, create_time, update_time) \
@@ -152,62 +155,52 @@ fn document(row: &Row, first: usize, solution: &str) -> Document {
     }
 }
 
-#[tonic::async_trait]
-impl DocumentService for Documents {
-    async fn get_document(
-        &self,
-        request: Request<GetDocumentRequest>,
-    ) -> Result<Response<GetDocumentResponse>, Status> {
-        let request = request.into_inner();
-        let id = Uuid::try_parse(&request.document_id).map_err(|_| Status::invalid_argument("document_id"))?;
-        match self.get(&request.solution, id).await {
-            Ok(Some(document)) => Ok(Response::new(GetDocumentResponse { document: Some(document) })),
-            Ok(None) => Err(Status::not_found("document")),
-            Err(error) => Err(Status::unavailable(error.to_string())),
+served! {
+    impl DocumentService for Documents {
+        type DownloadContentStream = tokio_stream::Empty<Result<proto::DownloadContentResponse, Status>>;
+
+        async fn get_document(
+            &self,
+            request: Request<GetDocumentRequest>,
+        ) -> Result<Response<GetDocumentResponse>, Status> {
+            let request = request.into_inner();
+            let id = Uuid::try_parse(&request.document_id).map_err(|_| Status::invalid_argument("document_id"))?;
+            match self.get(&request.solution, id).await {
+                Ok(Some(document)) => Ok(Response::new(GetDocumentResponse { document: Some(document) })),
+                Ok(None) => Err(Status::not_found("document")),
+                Err(error) => Err(Status::unavailable(error.to_string())),
+            }
+        }
+
+        async fn create_document(
+            &self,
+            request: Request<CreateDocumentRequest>,
+        ) -> Result<Response<CreateDocumentResponse>, Status> {
+            let request = request.into_inner();
+            let new = request.document.ok_or_else(|| Status::invalid_argument("document"))?;
+            match self.create(&request.solution, &new).await {
+                Ok(document) => Ok(Response::new(CreateDocumentResponse { document: Some(document) })),
+                Err(error) => Err(Status::unavailable(error.to_string())),
+            }
         }
     }
-
-    async fn create_document(
-        &self,
-        request: Request<CreateDocumentRequest>,
-    ) -> Result<Response<CreateDocumentResponse>, Status> {
-        let request = request.into_inner();
-        let new = request.document.ok_or_else(|| Status::invalid_argument("document"))?;
-        match self.create(&request.solution, &new).await {
-            Ok(document) => Ok(Response::new(CreateDocumentResponse { document: Some(document) })),
-            Err(error) => Err(Status::unavailable(error.to_string())),
-        }
+    not measured {
+        list_documents(proto::ListDocumentsRequest) -> proto::ListDocumentsResponse;
+        update_document(proto::UpdateDocumentRequest) -> proto::UpdateDocumentResponse;
+        delete_document(proto::DeleteDocumentRequest) -> proto::DeleteDocumentResponse;
+        undelete_document(proto::UndeleteDocumentRequest) -> proto::UndeleteDocumentResponse;
+        submit_document(proto::SubmitDocumentRequest) -> proto::SubmitDocumentResponse;
+        approve_document(proto::ApproveDocumentRequest) -> proto::ApproveDocumentResponse;
+        reject_document(proto::RejectDocumentRequest) -> proto::RejectDocumentResponse;
+        archive_document(proto::ArchiveDocumentRequest) -> proto::ArchiveDocumentResponse;
+        list_document_transitions(proto::ListDocumentTransitionsRequest) -> proto::ListDocumentTransitionsResponse;
+        search_documents(proto::SearchDocumentsRequest) -> proto::SearchDocumentsResponse;
+        get_document_stats(proto::GetDocumentStatsRequest) -> proto::GetDocumentStatsResponse;
+        batch_get_documents(proto::BatchGetDocumentsRequest) -> proto::BatchGetDocumentsResponse;
+        batch_create_documents(proto::BatchCreateDocumentsRequest) -> proto::BatchCreateDocumentsResponse;
+        put_document_type(proto::PutDocumentTypeRequest) -> proto::PutDocumentTypeResponse;
+        list_document_types(proto::ListDocumentTypesRequest) -> proto::ListDocumentTypesResponse;
+        upload_content(Streaming<proto::UploadContentRequest>) -> proto::UploadContentResponse;
+        download_content(proto::DownloadContentRequest) -> Self::DownloadContentStream;
     }
-
-    async fn list_documents(
-        &self,
-        _request: Request<ListDocumentsRequest>,
-    ) -> Result<Response<ListDocumentsResponse>, Status> {
-        Err(not_measured())
-    }
-
-    async fn update_document(
-        &self,
-        _request: Request<UpdateDocumentRequest>,
-    ) -> Result<Response<UpdateDocumentResponse>, Status> {
-        Err(not_measured())
-    }
-
-    async fn delete_document(
-        &self,
-        _request: Request<DeleteDocumentRequest>,
-    ) -> Result<Response<DeleteDocumentResponse>, Status> {
-        Err(not_measured())
-    }
-
-    async fn undelete_document(
-        &self,
-        _request: Request<UndeleteDocumentRequest>,
-    ) -> Result<Response<UndeleteDocumentResponse>, Status> {
-        Err(not_measured())
-    }
-}
-
-fn not_measured() -> Status {
-    Status::unimplemented("not measured")
 }

@@ -117,7 +117,7 @@ impl Replica {
 
     async fn serve(&self, listener: StdListener) -> Outcome<()> {
         let tokens = Arc::new(Tokens::random());
-        let documents = Documents::new(Arc::clone(&self.router), tokens, self.config.documents.clone());
+        let documents = Documents::new(Arc::clone(&self.router), Arc::clone(&tokens), self.config.documents.clone());
         let observe = Observe { limits: Arc::new(self.config.deadline.clone()), metrics: Arc::clone(&self.metrics) };
         let incoming = TcpIncoming::from(TcpListener::from_std(listener)?).with_nodelay(Some(true));
         let limits = &self.config.limits;
@@ -126,7 +126,7 @@ impl Replica {
             .http2_max_header_list_size(Some(limits.header_bytes))
             .layer(observe)
             .add_service(
-                RouterServiceServer::new(Routes::new(Arc::clone(&self.router)))
+                RouterServiceServer::new(Routes::new(Arc::clone(&self.router), Arc::clone(&tokens)))
                     .max_decoding_message_size(limits.request_bytes),
             )
             .add_service(DocumentServiceServer::new(documents).max_decoding_message_size(limits.request_bytes))

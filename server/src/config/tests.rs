@@ -41,6 +41,11 @@ fn all_mistakes_are_reported_at_once_with_their_place() {
         max_sise = 3
         [routing]
         isolation = "always"
+        [documents]
+        content_max_bytes = 0
+        content_idle = "1h"
+        [deadline]
+        transfer = "2days"
     "#;
     let ConfigErrors(problems) = parse(text, &["pool"]).unwrap_err();
     for place in [
@@ -51,6 +56,9 @@ fn all_mistakes_are_reported_at_once_with_their_place() {
         "app[0].pattern: must hold {solution} exactly once",
         "app[0].server: no [[server]] is called `other`",
         "pool.wait:",
+        "documents.content_max_bytes:",
+        "documents.content_idle:",
+        "deadline.transfer:",
         "pool.max_sise: unknown key",
         "routing.isolation: \"always\" is not one of",
         "--set pool: must be KEY=VALUE",

@@ -3,5 +3,3 @@ UPDATE fbs_document.document
    SET delete_time = now(), purge_time = now() + make_interval(secs => $3), etag = gen_random_uuid(),
        update_time = greatest(now(), update_time + interval '1 microsecond')
  WHERE company_id = $1 AND document_id = $2
-RETURNING document_id, name, title, description, document_type, category, tags, confidentiality, metadata, expire_time,
-       state, etag, created_by, approved_by, create_time, update_time, delete_time, purge_time

@@ -4,5 +4,3 @@ INSERT INTO fbs_document.document
         expire_time, state, created_by, create_time, update_time)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12, now(), now())
 ON CONFLICT (company_id, document_id) DO NOTHING
-RETURNING document_id, name, title, description, document_type, category, tags, confidentiality, metadata, expire_time,
-       state, etag, created_by, approved_by, create_time, update_time, delete_time, purge_time

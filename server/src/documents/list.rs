@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio_postgres::types::{ToSql, Type};
 
-use super::row;
+use super::{conditions::Conditions, row};
 use crate::{
     domain::{
         Error, Result,
@@ -31,6 +31,8 @@ macro_rules! page_statement {
             Statement {
                 name: concat!("list.sql by ", $key, $direction),
                 sql: concat!(
+                    "SELECT gate.admitted, ",
+                    include_str!("columns.sql"),
                     include_str!("list.sql"),
                     // The types of the cursor's parameters stand, so that both statements take the same.
                     " AND ($15::",
@@ -53,6 +55,8 @@ macro_rules! page_statement {
             Statement {
                 name: concat!("list.sql by ", $key, $direction, ", later pages"),
                 sql: concat!(
+                    "SELECT gate.admitted, ",
+                    include_str!("columns.sql"),
                     include_str!("list.sql"),
                     " AND (d.",
                     $key,
@@ -119,40 +123,19 @@ page_statement!(TITLE_DESC, "title", text, " DESC", "<");
 
 /// Reads one page.
 pub async fn list(session: &mut Session, request: &PageRequest) -> Result<Page> {
-    let filter = &request.filter;
-    let states = some_numbers(filter.states.iter().map(|state| *state as i16));
-    let confidentialities = some_numbers(filter.confidentialities.iter().map(|value| *value as i16));
-    let document_types = (!filter.document_types.is_empty()).then_some(&filter.document_types);
-    let tags = (!filter.tags.is_empty()).then_some(&filter.tags);
     let (time, text) = match request.after.as_ref().map(|cursor| &cursor.key) {
-        Some(CursorKey::Time(microseconds)) => (Some(from_microseconds(*microseconds)), None),
+        Some(CursorKey::Number(microseconds)) => (Some(from_microseconds(*microseconds)), None),
         Some(CursorKey::Text(text)) => (None, Some(text)),
-        None => (None, None),
+        Some(CursorKey::Score(_)) | None => (None, None),
     };
     let key: &(dyn ToSql + Sync) = if is_time(request.order.key) { &time } else { &text };
-    let after = request.after.as_ref().map(|cursor| cursor.document_id);
+    let after = request.after.as_ref().map(|cursor| cursor.id);
     let wanted = i64::try_from(request.size + 1).unwrap_or(i64::MAX);
-    let rows = session
-        .read(
-            statement(request.order, request.after.is_some()),
-            &[
-                &request.show_deleted,
-                &states,
-                &document_types,
-                &filter.category,
-                &tags,
-                &confidentialities,
-                &filter.created_by,
-                &filter.create_time_from,
-                &filter.create_time_until,
-                &filter.expire_time_until,
-                &filter.metadata,
-                key,
-                &after,
-                &wanted,
-            ],
-        )
-        .await?;
+    let conditions = Conditions::new(&request.filter);
+    let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&request.show_deleted];
+    parameters.extend(conditions.parameters());
+    parameters.extend([key, &after, &wanted]);
+    let rows = session.read(statement(request.order, request.after.is_some()), &parameters).await?;
     let mut documents = Vec::with_capacity(rows.len());
     // The gate's row is there also when the page is empty.
     for row in rows.iter().filter(|row| row.get::<_, Option<uuid::Uuid>>(1).is_some()) {
@@ -166,12 +149,12 @@ pub async fn list(session: &mut Session, request: &PageRequest) -> Result<Page> 
 /// Where the page after `document` begins.
 pub fn cursor(document: &Document, order: Order) -> Result<Cursor> {
     let key = match order.key {
-        OrderKey::CreateTime => CursorKey::Time(microseconds(document.create_time)?),
-        OrderKey::UpdateTime => CursorKey::Time(microseconds(document.update_time)?),
+        OrderKey::CreateTime => CursorKey::Number(microseconds(document.create_time)?),
+        OrderKey::UpdateTime => CursorKey::Number(microseconds(document.update_time)?),
         OrderKey::Name => CursorKey::Text(document.draft.name.clone()),
         OrderKey::Title => CursorKey::Text(document.draft.title.clone()),
     };
-    Ok(Cursor { key, document_id: document.document_id })
+    Ok(Cursor { key, id: document.document_id })
 }
 
 fn statement(order: Order, later: bool) -> &'static Statement {
@@ -193,11 +176,6 @@ fn is_time(key: OrderKey) -> bool {
         OrderKey::CreateTime | OrderKey::UpdateTime => true,
         OrderKey::Name | OrderKey::Title => false,
     }
-}
-
-fn some_numbers(numbers: impl Iterator<Item = i16>) -> Option<Vec<i16>> {
-    let numbers: Vec<i16> = numbers.collect();
-    (!numbers.is_empty()).then_some(numbers)
 }
 
 /// Stored times have whole microseconds, so nothing is lost.

@@ -1,12 +1,9 @@
--- A page of documents of solution $1, in rows that begin with whether the fence admits the call ($2 epoch, $3 database).
+-- After the gate ($2 epoch, $3 database) and the columns of a document: a page of documents of solution $1.
 -- Conditions are null where they do not apply: $4 deleted ones too, $5 states, $6 types, $7 category, $8 tags,
 -- $9 confidentialities, $10 creator, $11 $12 created from and until, $13 expiring before, $14 metadata.
 -- The operator of arrays is named with its schema: pg_catalog has it for any array only, so that one for text arrays
 -- elsewhere would be taken instead.
 -- list.rs adds the page's beginning ($15, $16), order and length ($17).
-SELECT gate.admitted, page.document_id, page.name, page.title, page.description, page.document_type, page.category,
-       page.tags, page.confidentiality, page.metadata, page.expire_time, page.state, page.etag, page.created_by,
-       page.approved_by, page.create_time, page.update_time, page.delete_time, page.purge_time
   FROM (SELECT fbs_router.admits($1, $2, $3) AS admitted) AS gate
   LEFT JOIN (
        SELECT d.* FROM fbs_document.document AS d

@@ -8,6 +8,9 @@ use uuid::Uuid;
 /// Id of a document, unique within its solution.
 pub type DocumentId = Uuid;
 
+/// Id of one upload.
+pub type ContentId = Uuid;
+
 /// Where a document is in the workflow. The numbers are stored and sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i16)]
@@ -101,6 +104,8 @@ pub struct Document {
     pub update_time: SystemTime,
     /// When it was deleted, and when it will be gone.
     pub deletion: Option<Deletion>,
+    /// Its file, if it has one.
+    pub content: Option<Content>,
 }
 
 /// A soft delete.
@@ -110,6 +115,30 @@ pub struct Deletion {
     pub delete_time: SystemTime,
     /// Until when it can be taken back.
     pub purge_time: SystemTime,
+}
+
+/// A document's file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    /// Which upload it is.
+    pub content_id: ContentId,
+    /// Counts the contents that the document has had.
+    pub generation: i64,
+    /// What was declared, and found true.
+    pub declared: Declared,
+}
+
+/// What an upload says of its content before it comes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declared {
+    /// Data, never a path.
+    pub filename: String,
+    /// Such as `application/pdf`.
+    pub media_type: String,
+    /// Bytes.
+    pub size: u64,
+    /// Digest of all bytes.
+    pub sha256: [u8; 32],
 }
 
 /// By what a list is ordered; ties by id.
@@ -159,22 +188,24 @@ pub struct Filter {
     pub metadata: Option<Value>,
 }
 
-/// The last document of a page: where the next one goes on.
+/// The last thing on a page: where the next page goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
     /// Its place in the order.
     pub key: CursorKey,
-    /// Its id.
-    pub document_id: DocumentId,
+    /// Its id, where two may share a place; else nil.
+    pub id: Uuid,
 }
 
 /// The ordering value of a cursor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CursorKey {
-    /// Microseconds since 1970, as Postgres keeps them.
-    Time(i64),
-    /// Name or title.
+    /// Microseconds since 1970, as Postgres keeps them; or a number that is counted.
+    Number(i64),
+    /// Name, title, code, solution.
     Text(String),
+    /// How well a document matches: the bits of a double that is not negative.
+    Score(u64),
 }
 
 /// One page to read.

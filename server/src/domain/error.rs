@@ -6,6 +6,8 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use super::document::State;
+
 /// The service's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -116,7 +118,10 @@ pub enum Error {
     DocumentNotFound,
     /// The document id is taken in this solution.
     #[error("the document id is taken")]
-    DocumentExists,
+    DocumentExists {
+        /// Which request of a batch; none outside one.
+        index: Option<usize>,
+    },
     /// The document has changed since it was read.
     #[error("the document has changed since it was read")]
     EtagMismatch {
@@ -129,6 +134,34 @@ pub enum Error {
         /// Its state.
         state: &'static str,
     },
+    /// The workflow does not allow the step from this state.
+    #[error("a document in {} does not allow this step, which is made from {}", state.as_str(), names(allowed))]
+    StateTransitionInvalid {
+        /// Its state.
+        state: State,
+        /// The states from which the step is allowed.
+        allowed: &'static [State],
+    },
+    /// The document's type asks for four eyes.
+    #[error("the document's type asks for four eyes: its creator may not approve it")]
+    SelfApproval,
+    /// Size, chunks or header of an upload break the limits.
+    #[error("the upload breaks the limits: {what}")]
+    ContentInvalid {
+        /// The frame or its field.
+        field: &'static str,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// The content breaks a rule of the document's type.
+    #[error("{0}")]
+    ContentNotAllowed(&'static str),
+    /// Size or SHA-256 is not what was declared.
+    #[error("the content is not what was declared: {0}")]
+    ChecksumMismatch(&'static str),
+    /// The document has no content.
+    #[error("the document has no content")]
+    ContentNotFound,
     /// Undelete of a document that is not deleted.
     #[error("the document is not deleted")]
     DocumentNotDeleted,
@@ -146,6 +179,11 @@ pub enum Error {
         /// For the log.
         cause: Option<Cause>,
     },
+}
+
+/// Names of states, as errors list them.
+pub fn names(states: &[State]) -> String {
+    states.iter().map(|state| state.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 // === impl Violation ===

@@ -1,6 +1,7 @@
 //! What a caller asks of documents: requests that are already within all limits.
 //!
-//! Routing wants the solution and `database`, the documents want the rest; nothing here was looked up.
+//! Every request is a [`Query`] or a [`Command`]: routing wants what these have in common, the documents want the rest.
+//! Nothing here was looked up.
 
 use std::fmt;
 
@@ -8,8 +9,35 @@ use uuid::Uuid;
 
 use super::{
     SolutionId,
-    document::{DocumentId, Draft, PageRequest, Patch},
+    document::{Cursor, Declared, DocumentId, Draft, Filter, Patch},
+    workflow::Step,
 };
+
+/// A request that changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query<T> {
+    /// Whose documents.
+    pub solution: SolutionId,
+    /// The database that must serve it.
+    pub database: Option<String>,
+    /// What is asked.
+    pub what: T,
+}
+
+/// A request that changes something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command<T> {
+    /// Whose documents.
+    pub solution: SolutionId,
+    /// The database that must serve it.
+    pub database: Option<String>,
+    /// Makes it safe to repeat.
+    pub repeat: Option<RepeatKey>,
+    /// On whose behalf.
+    pub actor: Option<String>,
+    /// What is to be done.
+    pub what: T,
+}
 
 /// What makes a mutation safe to repeat. The principal belongs to the key too; the call knows it.
 #[derive(Clone, PartialEq, Eq)]
@@ -34,92 +62,86 @@ pub enum EtagExpectation {
 
 /// A new document.
 #[derive(Debug, Clone, PartialEq)]
-pub struct CreateRequest {
-    /// Whose.
-    pub solution: SolutionId,
+pub struct Creation {
     /// Its id; none: the server makes one.
     pub document_id: Option<DocumentId>,
     /// What it says.
     pub draft: Draft,
-    /// Makes it safe to repeat.
-    pub repeat: Option<RepeatKey>,
-    /// On whose behalf.
-    pub actor: Option<String>,
-    /// The database that must serve it.
-    pub database: Option<String>,
-}
-
-/// One document to read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GetRequest {
-    /// Whose.
-    pub solution: SolutionId,
-    /// Which.
-    pub document_id: DocumentId,
-    /// The database that must serve it.
-    pub database: Option<String>,
-}
-
-/// A page of documents.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ListRequest {
-    /// Whose.
-    pub solution: SolutionId,
-    /// Which page.
-    pub page: PageRequest,
-    /// The database that must serve it.
-    pub database: Option<String>,
 }
 
 /// New values for some fields.
 #[derive(Debug, Clone, PartialEq)]
-pub struct UpdateRequest {
-    /// Whose.
-    pub solution: SolutionId,
-    /// Which.
+pub struct Update {
+    /// Which document.
     pub document_id: DocumentId,
     /// The values.
     pub patch: Patch,
-    /// Makes it safe to repeat.
-    pub repeat: Option<RepeatKey>,
-    /// On whose behalf.
-    pub actor: Option<String>,
     /// The etag it must still have.
     pub etag: Option<EtagExpectation>,
-    /// The database that must serve it.
-    pub database: Option<String>,
 }
 
 /// A document to delete.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeleteRequest {
-    /// Whose.
-    pub solution: SolutionId,
-    /// Which.
+pub struct Delete {
+    /// Which document.
     pub document_id: DocumentId,
     /// The etag it must still have.
     pub etag: Option<EtagExpectation>,
-    /// Makes it safe to repeat.
-    pub repeat: Option<RepeatKey>,
-    /// On whose behalf.
-    pub actor: Option<String>,
-    /// The database that must serve it.
-    pub database: Option<String>,
 }
 
-/// A deleted document to take back.
+/// A step through the workflow.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UndeleteRequest {
-    /// Whose.
-    pub solution: SolutionId,
-    /// Which.
+pub struct StepRequest {
+    /// Which step.
+    pub step: Step,
+    /// Of which document.
     pub document_id: DocumentId,
-    /// Makes it safe to repeat.
-    pub repeat: Option<RepeatKey>,
-    /// On whose behalf.
-    pub actor: Option<String>,
-    /// The database that must serve it.
-    pub database: Option<String>,
+    /// The etag it must still have.
+    pub etag: Option<EtagExpectation>,
+    /// Why, possibly empty.
+    pub comment: String,
+}
+
+/// A search.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Search {
+    /// As people type into a search box.
+    pub text: String,
+    /// Conditions.
+    pub filter: Filter,
+    /// Which results.
+    pub window: Window,
+}
+
+/// A page of something that has one order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Window {
+    /// Most on the page.
+    pub size: usize,
+    /// After this one.
+    pub after: Option<Cursor>,
+}
+
+/// The beginning of an upload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upload {
+    /// Of which document.
+    pub document_id: DocumentId,
+    /// What is said of the content.
+    pub declared: Declared,
+    /// The etag the document must still have.
+    pub etag: Option<EtagExpectation>,
+}
+
+/// A download.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Download {
+    /// Of which document.
+    pub document_id: DocumentId,
+    /// The first byte.
+    pub offset: u64,
+    /// The generation it must still be.
+    pub generation: Option<i64>,
 }
 
 // === impl RepeatKey ===

@@ -15,7 +15,7 @@ use arc_swap::ArcSwapOption;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, Timeouts};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Facts, Failure, PostgresServer, connect::Connector, prove::prove};
+use super::{Facts, Failure, PostgresServer, SchemaState, connect::Connector, prove::prove};
 use crate::{
     config,
     domain::{DatabaseTarget, Deadline, Error, ServerName, error::Cause},
@@ -33,6 +33,8 @@ pub struct Pools {
     servers: HashMap<ServerName, Arc<PostgresServer>>,
     settings: config::Pool,
     pools: Mutex<HashMap<DatabaseTarget, Arc<DatabasePool>>>,
+    /// Version of the documents schema as each database proved it last; outlives its pool.
+    versions: Mutex<HashMap<DatabaseTarget, i32>>,
 }
 
 /// The pool of one database, and what its connections proved.
@@ -87,7 +89,18 @@ impl Pools {
             servers: servers.into_iter().map(|server| (server.name.clone(), server)).collect(),
             settings,
             pools: Mutex::new(HashMap::new()),
+            versions: Mutex::new(HashMap::new()),
         }
+    }
+
+    /// Version of the documents schema of a database when it was entered last; 0 if it was not, or has none.
+    pub fn schema_version(&self, target: &DatabaseTarget) -> i32 {
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner).get(target).copied().unwrap_or(0)
+    }
+
+    /// Forgets the versions of databases that are gone.
+    pub fn retain_versions(&self, listed: impl Fn(&DatabaseTarget) -> bool) {
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner).retain(|target, _| listed(target));
     }
 
     /// The server of that name.
@@ -241,6 +254,11 @@ impl Pools {
             self.close(target);
         }
         pool.facts.store(Some(Arc::clone(&facts)));
+        let version = match facts.schema {
+            SchemaState::Ready(version) => version,
+            SchemaState::Absent | SchemaState::TooOld | SchemaState::TooNew => 0,
+        };
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner).insert(target.clone(), version);
         Ok(Connection { object: unproved.0.take(), facts, unfinished: false })
     }
 

@@ -109,6 +109,11 @@ impl LedgerView {
         self.registrations.get(app)?.get(solution).map(|registration| &**registration)
     }
 
+    /// What is particular to pairs of an app.
+    pub(super) fn registrations(&self, app: &str) -> impl Iterator<Item = (&SolutionId, &Arc<Registration>)> {
+        self.registrations.get(app).into_iter().flatten()
+    }
+
     /// Every placement.
     pub(super) fn records(&self) -> impl Iterator<Item = (&Arc<str>, &SolutionId, &Arc<Record>)> {
         self.placements

@@ -70,6 +70,16 @@ pub struct Resolution {
     pub ledger_age: Option<Duration>,
 }
 
+/// What the refusal of a route says of its state.
+pub(super) fn state_of(error: &Error) -> RouteState {
+    match error {
+        Error::RouteMoving => RouteState::Moving,
+        Error::DatabaseDetached => RouteState::Detached,
+        Error::PlacementConflict(_) | Error::DatabaseIdentityMismatch { .. } => RouteState::Conflict,
+        _ => RouteState::Unknown,
+    }
+}
+
 impl Router {
     /// Where a pair lives.
     pub async fn resolve(self: &Arc<Self>, ask: &Ask<'_>) -> Result<Route> {
@@ -135,12 +145,7 @@ impl Router {
     /// The route in whatever state it is, for people; none if nothing is known of a place.
     pub fn route_in_any_state(&self, ask: &Ask<'_>, error: &Error) -> Option<Route> {
         let table = self.table.load_full();
-        let state = match error {
-            Error::RouteMoving => RouteState::Moving,
-            Error::DatabaseDetached => RouteState::Detached,
-            Error::PlacementConflict(_) | Error::DatabaseIdentityMismatch { .. } => RouteState::Conflict,
-            _ => RouteState::Unknown,
-        };
+        let state = state_of(error);
         let record = table.ledger.placement(&ask.app.name, ask.solution.as_str())?;
         let route = match &record.at {
             RecordedAt::Dedicated { .. } => Route::dedicated(ask.app, ask.solution, &table, &self.pools),

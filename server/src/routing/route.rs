@@ -152,7 +152,13 @@ impl Route {
 }
 
 impl Address {
-    fn of(target: &DatabaseTarget, oid: u32, uuid: Option<Uuid>, table: &Table, pools: &Pools) -> Result<Self> {
+    pub(super) fn of(
+        target: &DatabaseTarget,
+        oid: u32,
+        uuid: Option<Uuid>,
+        table: &Table,
+        pools: &Pools,
+    ) -> Result<Self> {
         let server = pools.server(&target.server).ok_or(Error::DatabaseMisconfigured {
             what: "its server is not in this router's configuration",
             cause: None,

@@ -25,7 +25,7 @@ use super::{
     router::Router,
 };
 use crate::{
-    domain::{Call, Error, Placement, Result, SolutionId},
+    domain::{Call, Deadline, Error, Placement, Result, SolutionId},
     postgres::{Statement, transaction::Work},
 };
 
@@ -94,6 +94,16 @@ impl Session {
     /// The call.
     pub fn call(&self) -> &Call {
         &self.call
+    }
+
+    /// Whose data it is for.
+    pub fn solution(&self) -> &SolutionId {
+        &self.solution
+    }
+
+    /// What is asked next is due at `deadline`: a transfer asks many times, each for its own.
+    pub fn due(&mut self, deadline: Deadline) {
+        self.call.deadline = deadline;
     }
 
     /// The name of the solution's own database, if that is where the call is served from.

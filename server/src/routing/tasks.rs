@@ -23,7 +23,12 @@ pub(super) async fn scan(router: Arc<Router>, pulse: Arc<Pulse>, mut scanner: Sc
     loop {
         rounds.begin().await;
         let good = scanner.scan(&router.table).await;
-        router.looks.retain_listed(&router.table.load_full());
+        let table = router.table.load_full();
+        router.looks.retain_listed(&table);
+        router.pools.retain_versions(|target| {
+            let catalog = table.catalogs.get(&target.server).and_then(|view| view.last.as_ref());
+            catalog.is_none_or(|catalog| catalog.databases.contains_key(&*target.name))
+        });
         rounds.end(good);
     }
 }

@@ -79,7 +79,13 @@ where
         let observe = self.observe.clone();
         let endless = is_watch(request.uri().path());
         let wish = request.headers().get("grpc-timeout").and_then(|value| grpc_timeout(value.to_str().ok()?));
-        let time = wish.map_or(observe.limits.default, |wish| wish.saturating_sub(MARGIN)).min(observe.limits.max);
+        let limits = &observe.limits;
+        let (default, max) = if is_transfer(request.uri().path()) {
+            (limits.transfer, limits.transfer)
+        } else {
+            (limits.default, limits.max)
+        };
+        let time = wish.map_or(default, |wish| wish.saturating_sub(MARGIN)).min(max);
         let deadline = Deadline::after(time);
         // Filled in as they become known; see `Router::open` and the end of this function.
         let span = tracing::info_span!(
@@ -139,6 +145,14 @@ fn finish(response: Response<Body>) -> Response<Body> {
 /// Streams that last as long as somebody watches.
 fn is_watch(path: &str) -> bool {
     path.starts_with("/grpc.health.v1.Health/Watch") || path.starts_with("/grpc.reflection.")
+}
+
+/// Streams of content, which take as long as they take: their idle limit is kept where their frames are handled.
+fn is_transfer(path: &str) -> bool {
+    matches!(
+        path,
+        "/fbs.document.v1.DocumentService/UploadContent" | "/fbs.document.v1.DocumentService/DownloadContent"
+    )
 }
 
 /// Reads `grpc-timeout`: up to eight digits and a unit. Anything else counts as absent.

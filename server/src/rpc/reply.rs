@@ -42,7 +42,7 @@ pub(super) fn served<T>(session: &Session, outcome: Result<T>) -> Result<Respons
     }
 }
 
-fn describe(metadata: &mut MetadataMap, route: &Route) {
+pub(super) fn describe(metadata: &mut MetadataMap, route: &Route) {
     let mut insert = |name: &'static str, text: &str| {
         // Names of databases from elsewhere may hold what a header cannot: then it is left out.
         if let Ok(value) = MetadataValue::<Ascii>::try_from(text) {

@@ -6,7 +6,7 @@ use fbs_router_proto::router::v1 as proto;
 
 use crate::{
     domain::{Naming, Placement, Result},
-    routing::{Candidate, CandidateReason, Route, RouteState, route::Address},
+    routing::{Candidate, CandidateReason, KnownDatabase, KnownSolution, Route, RouteState, route::Address},
 };
 
 /// A validated `ResolveDatabaseRequest`.
@@ -78,6 +78,25 @@ fn candidate(candidate: Candidate, solution: &str) -> proto::Candidate {
         ),
     };
     proto::Candidate { database: Some(database(candidate.database)), reason: reason.into(), remedy }
+}
+
+/// A solution, with its routes in whatever state they are.
+pub(super) fn solution(known: KnownSolution) -> proto::Solution {
+    proto::Solution {
+        solution: known.solution.to_string(),
+        routes: known.routes.into_iter().map(route).collect(),
+        dedicated_only: known.dedicated_only,
+    }
+}
+
+/// A database of an app.
+pub(super) fn entry(known: KnownDatabase, wanted: i32) -> proto::list_databases_response::Entry {
+    proto::list_databases_response::Entry {
+        database: Some(database(known.database)),
+        solution: known.solution.map(|solution| solution.to_string()).unwrap_or_default(),
+        schema_version: known.schema_version,
+        wanted_schema_version: wanted,
+    }
 }
 
 fn database(address: Address) -> proto::Database {

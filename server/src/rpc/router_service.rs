@@ -1,23 +1,32 @@
 //! `fbs.router.v1.RouterService`: where a solution's data lives.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use fbs_router_proto::router::v1::{
     BatchResolveDatabasesRequest, BatchResolveDatabasesResponse, ExplainRouteRequest, ExplainRouteResponse,
-    ResolveDatabaseRequest, ResolveDatabaseResponse, ResolveResult, explain_route_response::Step,
-    resolve_result::Outcome, router_service_server::RouterService,
+    ListDatabasesRequest, ListDatabasesResponse, ListSolutionsRequest, ListSolutionsResponse, ResolveDatabaseRequest,
+    ResolveDatabaseResponse, ResolveResult, explain_route_response::Step, resolve_result::Outcome,
+    router_service_server::RouterService,
 };
+use fbs_router_schema::DOCUMENTS_VERSION;
 use tonic::{Request, Response, Status};
 use tonic_types::pb;
+use uuid::Uuid;
 
 use super::{
+    convert,
+    page::Page,
     reply::{call, plain},
     route::{self, ResolveRequest, duration},
     status::status,
+    tokens::Tokens,
 };
 use crate::{
-    domain::{Call, Error, Result, Violation},
-    routing::{Ask, Intent, Route, Router},
+    domain::{
+        Call, Error, Result, Violation,
+        document::{Cursor, CursorKey},
+    },
+    routing::{Ask, Intent, KnownSolution, Route, Router},
 };
 
 /// Most pairs of one batch.
@@ -27,12 +36,13 @@ const BATCH: usize = 1_000;
 #[derive(Debug, Clone)]
 pub struct Routes {
     router: Arc<Router>,
+    tokens: Arc<Tokens>,
 }
 
 impl Routes {
     /// Answers from `router`.
-    pub fn new(router: Arc<Router>) -> Self {
-        Self { router }
+    pub fn new(router: Arc<Router>, tokens: Arc<Tokens>) -> Self {
+        Self { router, tokens }
     }
 
     async fn resolve(&self, call: &Call, request: ResolveDatabaseRequest) -> Result<ResolveDatabaseResponse> {
@@ -69,6 +79,60 @@ impl Routes {
             .collect();
         Ok(ExplainRouteResponse { steps, outcome: Some(result(outcome)), route: route.map(route::route) })
     }
+}
+
+impl Routes {
+    async fn solutions(&self, call: &Call, request: ListSolutionsRequest) -> Result<ListSolutionsResponse> {
+        let now = SystemTime::now();
+        let (asked, scope) = convert::solutions(request, &self.tokens, now)?;
+        let after = self.after(call, asked.window.after.as_ref()).await;
+        let size = asked.window.size;
+        let found = self.router.solutions(call, &asked.prefix, after, size, |solution| wanted(solution, &asked));
+        let more = found.len() > size;
+        let messages = found.into_iter().take(size).map(|found| {
+            let cursor = place(found.solution.as_str());
+            (route::solution(found), cursor)
+        });
+        let (solutions, next_page_token) = Page::of(messages, more).sealed(&self.tokens, &scope, now);
+        Ok(ListSolutionsResponse { solutions, next_page_token })
+    }
+
+    async fn databases(&self, call: &Call, request: ListDatabasesRequest) -> Result<ListDatabasesResponse> {
+        let now = SystemTime::now();
+        let (app, window, scope) = convert::databases(request, &self.router.naming, &self.tokens, now)?;
+        let after = self.after(call, window.after.as_ref()).await;
+        let found = self.router.databases(app, after, window.size)?;
+        let more = found.len() > window.size;
+        let wanted = if app.name == self.router.naming.documents_app().name { DOCUMENTS_VERSION } else { 0 };
+        let messages = found.into_iter().take(window.size).map(|found| {
+            let cursor = place(found.solution.as_ref().map_or("", |solution| solution.as_str()));
+            (route::entry(found, wanted), cursor)
+        });
+        let (entries, next_page_token) = Page::of(messages, more).sealed(&self.tokens, &scope, now);
+        Ok(ListDatabasesResponse { entries, next_page_token })
+    }
+
+    /// Where the page begins. The first page waits for fresh knowledge; the others go on with what there is.
+    async fn after<'c>(&self, call: &Call, cursor: Option<&'c Cursor>) -> Option<&'c str> {
+        match cursor.map(|cursor| &cursor.key) {
+            Some(CursorKey::Text(after)) => Some(after),
+            Some(CursorKey::Number(_) | CursorKey::Score(_)) | None => {
+                self.router.refresh(call).await;
+                None
+            }
+        }
+    }
+}
+
+fn place(solution: &str) -> Cursor {
+    Cursor { key: CursorKey::Text(solution.to_owned()), id: Uuid::nil() }
+}
+
+fn wanted(solution: &KnownSolution, asked: &convert::Solutions) -> bool {
+    let any = |holds: &dyn Fn(&Route) -> bool| solution.routes.iter().any(holds);
+    asked.placement.is_none_or(|placement| any(&|route| route.placement == placement))
+        && (asked.states.is_empty() || any(&|route| asked.states.contains(&route.state)))
+        && (!asked.with_candidate || any(&|route| route.candidate.is_some()))
 }
 
 #[tonic::async_trait]
@@ -114,6 +178,22 @@ impl RouterService for Routes {
     ) -> Result<Response<ExplainRouteResponse>, Status> {
         let call = call(&request)?;
         plain(self.explain(&call, request.into_inner()).await)
+    }
+
+    async fn list_solutions(
+        &self,
+        request: Request<ListSolutionsRequest>,
+    ) -> Result<Response<ListSolutionsResponse>, Status> {
+        let call = call(&request)?;
+        plain(self.solutions(&call, request.into_inner()).await)
+    }
+
+    async fn list_databases(
+        &self,
+        request: Request<ListDatabasesRequest>,
+    ) -> Result<Response<ListDatabasesResponse>, Status> {
+        let call = call(&request)?;
+        plain(self.databases(&call, request.into_inner()).await)
     }
 }
 

@@ -11,7 +11,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 use uuid::Uuid;
 
-use crate::domain::{Error, Violation};
+use crate::domain::{Error, Violation, document::State, error::names};
 
 #[cfg(test)]
 mod tests;
@@ -27,6 +27,8 @@ const PROBLEM_BYTES: usize = 256;
 
 /// The type of a document in details.
 const DOCUMENT: &str = "fbs.document.v1.Document";
+/// The type of a document's file in details.
+const CONTENT: &str = "fbs.document.v1.Content";
 
 /// What the envelope of a `BadRequest` costs, and each violation in it, rounded up.
 const BAD_REQUEST_BYTES: usize = 96;
@@ -47,8 +49,12 @@ enum Detail<'e> {
     Precondition(&'static str),
     /// `PreconditionFailure` of a document, which is in that state.
     State(&'e str),
+    /// The same, and the states that would do.
+    Step(State, &'static [State]),
     /// `ResourceInfo` of that type. No name: the caller knows which one it asked for.
     Resource(&'static str),
+    /// `ResourceInfo` of a document, that of so many-th request of a batch.
+    Indexed(usize),
     /// `ResourceInfo` of a document, which has that etag now.
     Etag(&'e str),
 }
@@ -81,8 +87,17 @@ pub fn status(error: &Error) -> Status {
             facts.insert("state".to_owned(), state.to_owned());
             details.add_precondition_failure_violation(reason.reason(), DOCUMENT, &message);
         }
+        Detail::Step(state, allowed) => {
+            facts.insert("state".to_owned(), state.as_str().to_owned());
+            facts.insert("allowed_from".to_owned(), names(allowed));
+            details.add_precondition_failure_violation(reason.reason(), DOCUMENT, &message);
+        }
         Detail::Resource(kind) => {
             details.set_resource_info(kind, "", "", &message);
+        }
+        Detail::Indexed(index) => {
+            facts.insert("index".to_owned(), index.to_string());
+            details.set_resource_info(DOCUMENT, "", "", &message);
         }
         Detail::Etag(current) => {
             facts.insert("current_etag".to_owned(), cut(current, FIELD_BYTES).to_owned());
@@ -99,10 +114,10 @@ pub fn status(error: &Error) -> Status {
 /// The table. Codes are those of `error_reason.proto`; a test compares them.
 fn row(error: &Error) -> Row<'_> {
     use Code::{
-        Aborted, AlreadyExists, DeadlineExceeded, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted,
-        Unavailable, Unknown,
+        Aborted, AlreadyExists, DeadlineExceeded, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied,
+        ResourceExhausted, Unavailable, Unknown,
     };
-    use Detail::{Etag, Field, Fields, Plain, Precondition, Resource, State};
+    use Detail::{Etag, Field, Fields, Indexed, Plain, Precondition, Resource, State, Step};
     use ErrorReason as Reason;
 
     match error {
@@ -137,10 +152,19 @@ fn row(error: &Error) -> Row<'_> {
         Error::OutcomeUnknown => (Unknown, Reason::OutcomeUnknown, Plain),
         Error::DatabaseConflict => (Aborted, Reason::DatabaseConflict, Plain),
         Error::DocumentNotFound => (NotFound, Reason::DocumentNotFound, Resource(DOCUMENT)),
-        Error::DocumentExists => (AlreadyExists, Reason::DocumentExists, Resource(DOCUMENT)),
+        Error::DocumentExists { index: None } => (AlreadyExists, Reason::DocumentExists, Resource(DOCUMENT)),
+        Error::DocumentExists { index: Some(index) } => (AlreadyExists, Reason::DocumentExists, Indexed(*index)),
         Error::DocumentNotDeleted => (AlreadyExists, Reason::DocumentNotDeleted, Resource(DOCUMENT)),
         Error::EtagMismatch { current } => (Aborted, Reason::EtagMismatch, Etag(current)),
         Error::DocumentNotEditable { state } => (FailedPrecondition, Reason::DocumentNotEditable, State(state)),
+        Error::StateTransitionInvalid { state, allowed } => {
+            (FailedPrecondition, Reason::StateTransitionInvalid, Step(*state, allowed))
+        }
+        Error::SelfApproval => (PermissionDenied, Reason::SelfApproval, Plain),
+        Error::ContentInvalid { field, .. } => (InvalidArgument, Reason::ContentInvalid, Field(field)),
+        Error::ContentNotAllowed(_) => (InvalidArgument, Reason::ContentNotAllowed, Field("header.content")),
+        Error::ChecksumMismatch(_) => (InvalidArgument, Reason::ChecksumMismatch, Field("header.content")),
+        Error::ContentNotFound => (NotFound, Reason::ContentNotFound, Resource(CONTENT)),
         Error::Internal { .. } => (Code::Internal, Reason::Internal, Plain),
     }
 }

@@ -127,15 +127,19 @@ impl Tokens {
         let mut token = vec![VERSION];
         token.extend(seconds(now).to_be_bytes());
         token.extend(scope.0);
-        token.extend(cursor.document_id.as_bytes());
+        token.extend(cursor.id.as_bytes());
         match &cursor.key {
-            CursorKey::Time(micros) => {
+            CursorKey::Number(number) => {
                 token.push(0);
-                token.extend(micros.to_be_bytes());
+                token.extend(number.to_be_bytes());
             }
             CursorKey::Text(text) => {
                 token.push(1);
                 token.extend(text.as_bytes());
+            }
+            CursorKey::Score(bits) => {
+                token.push(2);
+                token.extend(bits.to_be_bytes());
             }
         }
         let mac = self.signing.clone().chain_update(CONTEXT).chain_update(&token).finalize().into_bytes();
@@ -182,13 +186,14 @@ fn parse(content: &[u8]) -> Option<(u64, [u8; 32], Cursor)> {
     let content = content.strip_prefix(&[VERSION])?;
     let (issued, content) = content.split_first_chunk::<8>()?;
     let (bound, content) = content.split_first_chunk::<32>()?;
-    let (document_id, content) = content.split_first_chunk::<16>()?;
+    let (id, content) = content.split_first_chunk::<16>()?;
     let key = match content.split_first()? {
-        (0, micros) => CursorKey::Time(i64::from_be_bytes(micros.try_into().ok()?)),
+        (0, number) => CursorKey::Number(i64::from_be_bytes(number.try_into().ok()?)),
         (1, text) => CursorKey::Text(String::from_utf8(text.to_vec()).ok()?),
+        (2, bits) => CursorKey::Score(u64::from_be_bytes(bits.try_into().ok()?)),
         _ => return None,
     };
-    Some((u64::from_be_bytes(*issued), *bound, Cursor { key, document_id: Uuid::from_bytes(*document_id) }))
+    Some((u64::from_be_bytes(*issued), *bound, Cursor { key, id: Uuid::from_bytes(*id) }))
 }
 
 /// An HMAC with that key. A key shorter than the block is padded with zeros: that is how HMAC is defined.

@@ -164,8 +164,8 @@ impl Writer {
         })
     }
 
-    /// Runs statements in one round trip, and drops their rows. `$1` of each is the solution, bound here.
-    pub async fn query_all(&mut self, statements: &[Bound<'_>]) -> Result<()> {
+    /// Runs statements in one round trip, each seeing what the ones before it did. `$1` of each is the solution, bound here.
+    pub async fn query_all(&mut self, statements: &[Bound<'_>]) -> Result<Vec<Vec<Row>>> {
         let company = self.solution.as_str();
         let bound: Vec<Vec<&(dyn ToSql + Sync)>> = statements
             .iter()
@@ -176,7 +176,7 @@ impl Writer {
         let flight: Vec<Bound<'_>> =
             statements.iter().zip(&bound).map(|((statement, _), parameters)| (*statement, &**parameters)).collect();
         let rows = self.transaction.query_all(&flight).await;
-        rows.map(drop).map_err(|error| {
+        rows.map_err(|error| {
             self.failure = error.failure();
             error.into_error()
         })

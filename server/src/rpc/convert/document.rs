@@ -12,13 +12,14 @@ use prost_types::{Struct, Timestamp};
 use serde_json::Value;
 
 use super::{
-    fields::{Kind, LINE_CHARACTERS, Line, Problem, Violations, line},
+    fields::{Kind, LINE_CHARACTERS, Line, Problem, Violations, line, optional, text, uuid},
     json,
     mask::Path,
 };
 use crate::domain::{
     SolutionId,
     document::{Confidentiality, Document, Draft, Patch},
+    request::Creation,
 };
 
 /// Longest description, in bytes.
@@ -73,6 +74,28 @@ pub(super) fn draft(violations: &mut Violations, document: proto::Document) -> O
     })
 }
 
+/// A new document of `solution`, with or without an id.
+pub(super) fn creation(
+    violations: &mut Violations,
+    document_id: String,
+    document: Option<proto::Document>,
+    solution: &str,
+) -> Option<Creation> {
+    let document_id = optional(document_id, |text| uuid(&text));
+    let document_id = violations.take(Kind::Field, "document_id", document_id);
+    let draft = match document {
+        Some(document) => {
+            same_solution(violations, &document, solution);
+            draft(violations, document)
+        }
+        None => {
+            violations.add(Kind::Field, "document", "must be given");
+            None
+        }
+    };
+    Some(Creation { document_id: document_id?, draft: draft? })
+}
+
 /// New values of the named fields.
 pub(super) fn patch(violations: &mut Violations, document: proto::Document, named: &[Path]) -> Patch {
     let mut document = document;
@@ -120,14 +143,8 @@ fn heading(text: String) -> Result<String, Problem> {
     line(text, Line { most: LINE_CHARACTERS, visible: true })
 }
 
-fn description(text: String) -> Result<String, Problem> {
-    if text.len() > DESCRIPTION_BYTES {
-        return Err(format!("must be at most {DESCRIPTION_BYTES} bytes").into());
-    }
-    if text.contains('\0') {
-        return Err("must not contain NUL".into());
-    }
-    Ok(text)
+fn description(description: String) -> Result<String, Problem> {
+    text(description, DESCRIPTION_BYTES)
 }
 
 /// The code of a document type.
@@ -217,8 +234,18 @@ pub(super) fn time(timestamp: Timestamp, rounding: Rounding) -> Result<SystemTim
 
 /// The message of a stored document. `solution_db`: the solution's own database, empty while it has none.
 pub fn document(document: Document, solution: &SolutionId, solution_db: &str) -> proto::Document {
-    let Document { document_id, draft, state, etag, created_by, approved_by, create_time, update_time, deletion } =
-        document;
+    let Document {
+        document_id,
+        draft,
+        state,
+        etag,
+        created_by,
+        approved_by,
+        create_time,
+        update_time,
+        deletion,
+        content,
+    } = document;
     proto::Document {
         document_id: document_id.as_hyphenated().to_string(),
         solution: solution.as_str().to_owned(),
@@ -240,7 +267,7 @@ pub fn document(document: Document, solution: &SolutionId, solution_db: &str) ->
         update_time: Some(Timestamp::from(update_time)),
         delete_time: deletion.map(|deletion| Timestamp::from(deletion.delete_time)),
         purge_time: deletion.map(|deletion| Timestamp::from(deletion.purge_time)),
-        content: None,
+        content: content.map(super::content::message),
         solution_db: solution_db.to_owned(),
     }
 }

@@ -33,6 +33,7 @@ pub(super) enum Kind {
     Field,
     Mask,
     Filter,
+    Batch,
 }
 
 /// Everything that is wrong with one request.
@@ -96,6 +97,14 @@ impl Violations {
         None
     }
 
+    /// Takes over what is wrong with a part of the request, which stands in `place`.
+    pub(super) fn within(&mut self, place: &str, part: Self) {
+        let kind = part.kind;
+        for violation in part.listed {
+            self.add(kind.unwrap_or(Kind::Field), format!("{place}.{}", violation.field), violation.problem);
+        }
+    }
+
     /// The request, unless something is wrong with it.
     pub(super) fn finish<T>(self, request: Option<T>) -> Result<T> {
         if let Some(other) = self.other {
@@ -109,8 +118,20 @@ impl Violations {
             (Some(Kind::Field), _) => Err(Error::FieldInvalid(self.listed)),
             (Some(Kind::Mask), _) => Err(Error::UpdateMaskInvalid(self.listed)),
             (Some(Kind::Filter), _) => Err(Error::FilterInvalid(self.listed)),
+            (Some(Kind::Batch), _) => Err(Error::BatchInvalid(self.listed)),
         }
     }
+}
+
+/// A text of several lines, such as a description or a comment, possibly empty.
+pub(super) fn text(text: String, most_bytes: usize) -> Result<String, Problem> {
+    if text.len() > most_bytes {
+        return Err(format!("must be at most {most_bytes} bytes").into());
+    }
+    if text.contains('\0') {
+        return Err("must not contain NUL".into());
+    }
+    Ok(text)
 }
 
 /// Which text is a line: how long it may be, and whether it must be visible.
@@ -206,20 +227,19 @@ pub(super) fn etag(text: &str) -> Result<Option<EtagExpectation>, Problem> {
     Ok(Some(ours.map_or(EtagExpectation::Never, EtagExpectation::Exactly)))
 }
 
-/// The key under which a mutation is remembered; `without_id` is the request with its `request_id` cleared.
+/// The key under which a mutation is remembered.
 pub(super) fn repeat_key(
     method: &'static str,
     request_id: &str,
-    without_id: &impl Message,
+    digest: [u8; 32],
 ) -> Result<Option<RepeatKey>, Problem> {
     if request_id.is_empty() {
         return Ok(None);
     }
-    let request_id = uuid(request_id)?;
-    Ok(Some(RepeatKey { request_id, method, digest: digest(method, without_id) }))
+    Ok(Some(RepeatKey { request_id: uuid(request_id)?, method, digest }))
 }
 
-/// SHA-256 of what was asked. The maps in a message are ordered, so one request has one encoding here.
+/// SHA-256 of what was asked, the `request_id` cleared. The maps in a message are ordered, so one request has one encoding here.
 pub(super) fn digest(method: &str, message: &impl Message) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(method);

@@ -11,18 +11,21 @@ use super::{
 };
 use crate::domain::document::{Filter, Order, OrderKey, State};
 
-/// Documents on a page that asks for no number.
-const DEFAULT_SIZE: usize = 50;
-/// Most documents on a page.
-const MOST_SIZE: usize = 500;
+/// Sizes of pages: the one of a request that asks for none, and the largest.
+pub(in crate::rpc) type Sizes = (usize, usize);
+
+/// Of documents, types and transitions.
+pub(in crate::rpc) const DOCUMENTS: Sizes = (50, 500);
+/// Of search results.
+pub(super) const RESULTS: Sizes = (20, 100);
 /// Most values of one condition.
 const MOST_VALUES: usize = 100;
 
-/// How many documents a page may have.
-pub(super) fn page_size(number: i32) -> Result<usize, Problem> {
+/// How much a page may hold.
+pub(in crate::rpc) fn page_size(number: i32, (default, most): Sizes) -> Result<usize, Problem> {
     match usize::try_from(number) {
-        Ok(0) => Ok(DEFAULT_SIZE),
-        Ok(size) => Ok(size.min(MOST_SIZE)),
+        Ok(0) => Ok(default),
+        Ok(size) => Ok(size.min(most)),
         Err(_) => Err("must not be negative".into()),
     }
 }

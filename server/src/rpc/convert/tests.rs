@@ -1,9 +1,11 @@
 //! The rules of requests, as tables, and that nothing a caller sends makes a panic.
 
 mod arbitrary;
+mod content;
 mod documents;
 mod lists;
 mod requests;
+mod workflow;
 
 use fbs_router_proto::document::v1 as proto;
 

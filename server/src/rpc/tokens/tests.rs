@@ -12,7 +12,7 @@ fn scope(solution: &str) -> Scope {
 }
 
 fn cursor() -> Cursor {
-    Cursor { key: CursorKey::Text("Rechnung Ü".to_owned()), document_id: Uuid::from_u128(7) }
+    Cursor { key: CursorKey::Text("Rechnung Ü".to_owned()), id: Uuid::from_u128(7) }
 }
 
 fn problem(result: Result<Cursor>) -> &'static str {
@@ -72,7 +72,7 @@ fn every_changed_bit_is_a_forgery() {
 #[test]
 fn the_longest_title_makes_an_acceptable_token() {
     let tokens = Tokens::random();
-    let cursor = Cursor { key: CursorKey::Text("😀".repeat(255)), document_id: Uuid::max() };
+    let cursor = Cursor { key: CursorKey::Text("😀".repeat(255)), id: Uuid::max() };
     let token = tokens.seal(&scope("acme"), &cursor, NOW);
     assert_eq!(tokens.open(&scope("acme"), &token, NOW).unwrap(), cursor);
 }
@@ -123,8 +123,8 @@ proptest! {
     fn what_is_sealed_opens(micros in any::<i64>(), text in "\\PC{0,255}", id in any::<u128>(), seconds in 0..1u64 << 40) {
         let (tokens, scope) = (Tokens::random(), scope("acme"));
         let now = UNIX_EPOCH + Duration::from_secs(seconds);
-        for key in [CursorKey::Time(micros), CursorKey::Text(text)] {
-            let cursor = Cursor { key, document_id: Uuid::from_u128(id) };
+        for key in [CursorKey::Number(micros), CursorKey::Text(text), CursorKey::Score(micros.unsigned_abs())] {
+            let cursor = Cursor { key, id: Uuid::from_u128(id) };
             let token = tokens.seal(&scope, &cursor, now);
             prop_assert_eq!(tokens.open(&scope, &token, now).unwrap(), cursor);
         }

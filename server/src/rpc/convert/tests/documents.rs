@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::*;
 use crate::domain::{
     SolutionId,
-    document::{Confidentiality, Deletion, Document, Draft, State},
+    document::{Confidentiality, Content, Declared, Deletion, Document, Draft, State},
 };
 
 #[test]
@@ -31,8 +31,8 @@ fn output_fields_are_ignored_and_defaults_filled_in() {
         metadata: None,
         expire_time: None,
     };
-    assert_eq!(request.draft, draft);
-    assert_eq!((request.document_id, request.repeat, request.actor, request.database), (None, None, None, None));
+    assert_eq!(request.what.draft, draft);
+    assert_eq!((request.what.document_id, request.repeat, request.actor, request.database), (None, None, None, None));
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn tags_are_few_distinct_and_sorted_by_code_point() {
     let mut sent = document();
     sent.tags = ["ü", "b", "B", "😀", "\u{ffff}"].map(str::to_owned).to_vec();
     let request = create(create_request(sent), &naming()).unwrap();
-    assert_eq!(request.draft.tags, ["B", "b", "ü", "\u{ffff}", "😀"]);
+    assert_eq!(request.what.draft.tags, ["B", "b", "ü", "\u{ffff}", "😀"]);
 
     let mut sent = document();
     sent.tags = ["a", "", "b", "c\n"].map(str::to_owned).to_vec();
@@ -112,7 +112,7 @@ fn times_are_kept_to_the_microsecond() {
     let expiry = |seconds, nanos| {
         let mut sent = document();
         sent.expire_time = Some(Timestamp { seconds, nanos });
-        create(create_request(sent), &naming()).map(|request| request.draft.expire_time.unwrap())
+        create(create_request(sent), &naming()).map(|request| request.what.draft.expire_time.unwrap())
     };
     assert_eq!(expiry(1, 1_999).unwrap(), UNIX_EPOCH + Duration::from_micros(1_000_001));
     assert_eq!(expiry(-1, 999_999_999).unwrap(), UNIX_EPOCH - Duration::from_micros(1));
@@ -136,7 +136,7 @@ fn times_are_kept_to_the_microsecond() {
 fn a_stored_document_is_told_whole() {
     let stored = Document {
         document_id: Uuid::parse_str(ID).unwrap(),
-        draft: create(create_request(super::document()), &naming()).unwrap().draft,
+        draft: create(create_request(super::document()), &naming()).unwrap().what.draft,
         state: State::Approved,
         etag: Uuid::from_u128(7),
         created_by: "ann".to_owned(),
@@ -144,6 +144,16 @@ fn a_stored_document_is_told_whole() {
         create_time: UNIX_EPOCH,
         update_time: UNIX_EPOCH + Duration::from_micros(1),
         deletion: Some(Deletion { delete_time: UNIX_EPOCH, purge_time: UNIX_EPOCH + Duration::from_secs(9) }),
+        content: Some(Content {
+            content_id: Uuid::from_u128(8),
+            generation: 3,
+            declared: Declared {
+                filename: "a.pdf".to_owned(),
+                media_type: "application/pdf".to_owned(),
+                size: 9,
+                sha256: [5; 32],
+            },
+        }),
     };
     let solution = SolutionId::parse("acme").unwrap();
     let told = super::super::document(stored.clone(), &solution, "djo_acme_db");
@@ -161,9 +171,16 @@ fn a_stored_document_is_told_whole() {
     expected.delete_time = Some(Timestamp { seconds: 0, nanos: 0 });
     expected.purge_time = Some(Timestamp { seconds: 9, nanos: 0 });
     expected.solution_db = "djo_acme_db".to_owned();
+    expected.content = Some(proto::Content {
+        filename: "a.pdf".to_owned(),
+        media_type: "application/pdf".to_owned(),
+        size_bytes: 9,
+        sha256: vec![5; 32],
+        generation: 3,
+    });
     assert_eq!(told, expected);
-    let live = super::super::document(Document { deletion: None, ..stored }, &solution, "");
-    assert_eq!((live.delete_time, live.purge_time, live.solution_db), (None, None, String::new()));
+    let live = super::super::document(Document { deletion: None, content: None, ..stored }, &solution, "");
+    assert_eq!((live.delete_time, live.purge_time, live.content, live.solution_db), (None, None, None, String::new()));
 }
 
 #[test]

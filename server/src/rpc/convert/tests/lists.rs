@@ -12,7 +12,7 @@ use crate::domain::document::{Confidentiality, Cursor, Filter, Order, State};
 fn a_page_has_a_size_and_an_order() {
     let page = |size, order: &str| {
         let request = proto::ListDocumentsRequest { page_size: size, order_by: order.to_owned(), ..list_request() };
-        list(request, &naming(), &Tokens::random(), UNIX_EPOCH).map(|(list, _)| list.page)
+        list(request, &naming(), &Tokens::random(), UNIX_EPOCH).map(|(list, _)| list.what)
     };
     for (size, most) in [(0, 50), (1, 1), (500, 500), (501, 500), (i32::MAX, 500)] {
         assert_eq!(page(size, "").unwrap().size, most);
@@ -37,7 +37,7 @@ fn a_page_has_a_size_and_an_order() {
 fn a_filter_is_read_whole() {
     let read = |filter| {
         let request = proto::ListDocumentsRequest { filter: Some(filter), ..list_request() };
-        list(request, &naming(), &Tokens::random(), UNIX_EPOCH).map(|(list, _)| list.page.filter)
+        list(request, &naming(), &Tokens::random(), UNIX_EPOCH).map(|(list, _)| list.what.filter)
     };
     let empty = proto::DocumentFilter { metadata: Some(Struct::default()), ..Default::default() };
     assert_eq!(read(empty).unwrap(), Filter::default());
@@ -98,13 +98,13 @@ fn a_token_goes_on_where_the_same_list_ended() {
     let (tokens, naming) = (Tokens::random(), naming());
     let by_name = proto::ListDocumentsRequest { order_by: "name".to_owned(), page_size: 10, ..list_request() };
     let (_, scope) = list(by_name.clone(), &naming, &tokens, UNIX_EPOCH).unwrap();
-    let cursor = Cursor { key: CursorKey::Text("n".to_owned()), document_id: Uuid::from_u128(1) };
+    let cursor = Cursor { key: CursorKey::Text("n".to_owned()), id: Uuid::from_u128(1) };
     let page_token = tokens.seal(&scope, &cursor, UNIX_EPOCH);
     let next = proto::ListDocumentsRequest { page_token: page_token.clone(), page_size: 20, ..by_name.clone() };
     let (page, same) = list(next.clone(), &naming, &tokens, UNIX_EPOCH).unwrap();
-    assert_eq!((page.page.after, same), (Some(cursor), scope.clone()));
+    assert_eq!((page.what.after, same), (Some(cursor), scope.clone()));
 
-    let forged = Cursor { key: CursorKey::Time(1), document_id: Uuid::from_u128(1) };
+    let forged = Cursor { key: CursorKey::Number(1), id: Uuid::from_u128(1) };
     let unfit = tokens.seal(&scope, &forged, UNIX_EPOCH);
     for (other, problem) in [
         (proto::ListDocumentsRequest { show_deleted: true, ..next.clone() }, "for another request"),

@@ -22,14 +22,14 @@ fn all_violations_are_found_and_the_solution_names_the_error() {
         document: Some(proto::Document { solution: "other".to_owned(), confidentiality: 9, ..Default::default() }),
     };
     let rest = [
+        "database",
+        "request_id",
+        "actor",
         "document_id",
         "document.solution",
         "document.name",
         "document.title",
         "document.confidentiality",
-        "request_id",
-        "actor",
-        "database",
     ];
     assert_eq!(told(create(bad("acme"), &naming())), ("FIELD_INVALID", rest.map(str::to_owned).to_vec()));
     for (solution, reason) in [("Acme", "SOLUTION_INVALID"), ("", "SOLUTION_INVALID"), ("system", "SOLUTION_RESERVED")]
@@ -81,14 +81,14 @@ fn ids_have_one_spelling() {
         let mut request = create_request(document());
         request.document_id = bad.to_owned();
         request.request_id = bad.to_owned();
-        assert_eq!(told(create(request, &naming())).1, ["document_id", "request_id"], "{bad}");
+        assert_eq!(told(create(request, &naming())).1, ["request_id", "document_id"], "{bad}");
     }
     let request = |id: &str| proto::GetDocumentRequest {
         solution: "acme".to_owned(),
         document_id: id.to_owned(),
         ..Default::default()
     };
-    assert_eq!(get(request(ID), &naming()).unwrap().document_id, Uuid::parse_str(ID).unwrap());
+    assert_eq!(get(request(ID), &naming()).unwrap().what, Uuid::parse_str(ID).unwrap());
     assert_eq!(told(get(request(""), &naming())).1, ["document_id"]);
 }
 
@@ -136,7 +136,7 @@ fn an_etag_is_opaque() {
             etag: text,
             ..Default::default()
         };
-        delete(request, &naming()).map(|request| request.etag)
+        delete(request, &naming()).map(|request| request.what.etag)
     };
     let uuid = Uuid::parse_str(ID).unwrap();
     assert_eq!(etag(String::new()).unwrap(), None);
@@ -155,7 +155,7 @@ fn an_update_reads_the_named_fields_only() {
     sent.tags = vec![String::new(); 100];
     sent.confidentiality = 99;
     let request = update(update_request(&["title"], sent.clone()), &naming()).unwrap();
-    assert_eq!(request.patch, Patch { title: Some("New".to_owned()), ..Default::default() });
+    assert_eq!(request.what.patch, Patch { title: Some("New".to_owned()), ..Default::default() });
     assert_eq!(
         told(update(update_request(&["title", "tags"], sent.clone()), &naming())),
         ("FIELD_INVALID", vec!["document.tags".to_owned()])
@@ -180,7 +180,7 @@ fn a_named_but_unset_field_is_cleared() {
         metadata: Some(None),
         expire_time: Some(None),
     };
-    assert_eq!(request.patch, cleared);
+    assert_eq!(request.what.patch, cleared);
     let refused = update(update_request(&["name", "title"], proto::Document::default()), &naming());
     assert_eq!(told(refused).1, ["document.name", "document.title"]);
 }

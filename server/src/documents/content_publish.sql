@@ -1,0 +1,4 @@
+-- Upload $2 of solution $1 is to stay. No row if it has expired, or was given up.
+UPDATE fbs_document.content SET expire_time = NULL
+ WHERE company_id = $1 AND content_id = $2 AND expire_time > now()
+RETURNING true

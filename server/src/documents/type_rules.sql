@@ -1,0 +1,3 @@
+-- What type $2 of solution $1 asks of its documents; no row if nobody defined it.
+SELECT requires_approval, four_eyes, allowed_extensions, max_content_size_bytes
+  FROM fbs_document.document_type WHERE company_id = $1 AND code = $2

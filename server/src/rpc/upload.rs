@@ -1,0 +1,237 @@
+//! `UploadContent`: a header, then chunks.
+//!
+//! Between two transactions nothing is held but the buffer, whose bound is [`FLIGHT_BYTES`] and one frame. Nothing of an
+//! upload is visible until [`documents::content::publish`]; whatever ends it before that, also the caller's leaving,
+//! removes what was stored.
+
+use bytes::{Bytes, BytesMut};
+use fbs_router_proto::document::v1::{
+    UploadContentRequest, UploadContentResponse,
+    upload_content_request::{Frame, Header},
+};
+use sha2::{Digest, Sha256};
+use tokio::time::timeout_at;
+use tonic::{Request, Response, Status, Streaming};
+use uuid::Uuid;
+
+use super::{
+    convert,
+    document_service::{Documents, changed},
+    reply::{call, served},
+    status::status,
+};
+use crate::{
+    config,
+    documents::{
+        Change, Mutation,
+        content::{self, Begun},
+    },
+    domain::{
+        Deadline, Error, Result,
+        document::{ContentId, Declared},
+        request::{Command, Upload},
+    },
+    routing::{Intent, Session},
+};
+
+/// Bytes of one stored piece, and of one frame of a download.
+const PIECE_BYTES: usize = 256 * 1_024;
+/// Bytes stored in one transaction: fewer would mostly pay for transactions.
+const FLIGHT_BYTES: usize = 4 * PIECE_BYTES;
+/// Largest chunk a caller may send.
+const CHUNK_BYTES: usize = 1_024 * 1_024;
+
+/// The caller's frames.
+struct Incoming {
+    frames: Streaming<UploadContentRequest>,
+    settings: config::Content,
+    /// Of the whole call.
+    deadline: Deadline,
+}
+
+/// An upload that has begun. Dropped before it is published, it is removed.
+struct Staged {
+    /// Taken when dropped.
+    session: Option<Session>,
+    content_id: ContentId,
+    published: bool,
+    settings: config::Content,
+}
+
+/// Why an upload failed: with an error of ours, or one that the transport made.
+enum Failed {
+    Ours(Error),
+    Transport(Box<Status>),
+}
+
+impl Documents {
+    pub(super) async fn upload(
+        &self,
+        request: Request<Streaming<UploadContentRequest>>,
+    ) -> Result<Response<UploadContentResponse>, Status> {
+        let call = call(&request)?;
+        let settings = self.settings.content.clone();
+        let deadline = call.deadline;
+        let mut incoming = Incoming { frames: request.into_inner(), settings: settings.clone(), deadline };
+        let header = incoming.header().await.map_err(Failed::into_status)?;
+        let command =
+            convert::upload(header, &self.router.naming, settings.max_bytes).map_err(|error| status(&error))?;
+        let Command { solution, database, repeat, actor, what } = command;
+        let opened = self.router.open(call, solution, database, Intent::Write).await;
+        let session = opened.map_err(|error| status(&error))?;
+        let principal = session.call().principal.id().into();
+        let mutation =
+            Mutation { method: "UploadContent", principal, actor, repeat, kept: self.settings.request_id_ttl };
+        let mut staged = Staged { session: Some(session), content_id: Uuid::new_v4(), published: false, settings };
+        let outcome = staged.run(incoming, mutation, what).await;
+        let Some(session) = &staged.session else {
+            return Err(status(&Error::internal("an upload without a session")));
+        };
+        match outcome {
+            Ok(change) => served(session, Ok(UploadContentResponse { document: changed(change, session) })),
+            Err(Failed::Ours(error)) => served(session, Err(error)),
+            Err(Failed::Transport(status)) => Err(*status),
+        }
+    }
+}
+
+// === impl Incoming ===
+
+impl Incoming {
+    async fn header(&mut self) -> Result<Header, Failed> {
+        match self.next().await? {
+            Some(Frame::Header(header)) => Ok(header),
+            Some(Frame::Chunk(_)) | None => Err(broken("header", "it must be the first frame")),
+        }
+    }
+
+    /// The next chunk, or the end.
+    async fn chunk(&mut self) -> Result<Option<Bytes>, Failed> {
+        match self.next().await? {
+            Some(Frame::Chunk(chunk)) if chunk.is_empty() => Err(broken("chunk", "it is empty")),
+            Some(Frame::Chunk(chunk)) if chunk.len() > CHUNK_BYTES => Err(broken("chunk", "it is larger than 1 MiB")),
+            Some(Frame::Chunk(chunk)) => Ok(Some(chunk)),
+            Some(Frame::Header(_)) => Err(broken("header", "it came twice")),
+            None => Ok(None),
+        }
+    }
+
+    async fn next(&mut self) -> Result<Option<Frame>, Failed> {
+        let until = self.deadline.within(self.settings.idle).instant();
+        let frame = match timeout_at(until, self.frames.message()).await {
+            Err(_) => return Err(Failed::Ours(Error::DeadlineExceeded("the next frame was waited for"))),
+            Ok(Err(status)) => return Err(Failed::Transport(Box::new(status))),
+            Ok(Ok(None)) => return Ok(None),
+            Ok(Ok(Some(request))) => request.frame,
+        };
+        frame.map(Some).ok_or_else(|| broken("frame", "it is neither a header nor a chunk"))
+    }
+}
+
+// === impl Staged ===
+
+impl Staged {
+    async fn run(&mut self, mut incoming: Incoming, mutation: Mutation, upload: Upload) -> Result<Change, Failed> {
+        let overall = incoming.deadline;
+        let content_id = self.content_id;
+        match content::begin(self.session(overall)?, &mutation, content_id, &upload).await? {
+            Begun::New => {}
+            Begun::Repeat(change) => {
+                self.published = true;
+                return Ok(*change);
+            }
+        }
+        self.receive(&mut incoming, &upload.declared).await?;
+        let change = content::publish(self.session(overall)?, mutation, content_id, upload).await?;
+        // Another one may stand there: a repeat that was faster.
+        self.published = change.stored.content.as_ref().is_some_and(|content| content.content_id == content_id);
+        Ok(change)
+    }
+
+    /// Stores the bytes as they come, and compares them with what was declared.
+    async fn receive(&mut self, incoming: &mut Incoming, declared: &Declared) -> Result<(), Failed> {
+        let overall = incoming.deadline;
+        let mut digest = Sha256::new();
+        let mut received = 0;
+        let mut buffer = BytesMut::new();
+        while let Some(chunk) = incoming.chunk().await? {
+            digest.update(&chunk);
+            received += chunk.len() as u64;
+            if received > declared.size {
+                return Err(Failed::Ours(Error::ChecksumMismatch("more bytes came")));
+            }
+            buffer.extend_from_slice(&chunk);
+            if buffer.len() >= FLIGHT_BYTES {
+                self.store(overall, received, &mut buffer, FLIGHT_BYTES).await?;
+            }
+        }
+        if received < declared.size {
+            return Err(Failed::Ours(Error::ChecksumMismatch("fewer bytes came")));
+        }
+        if digest.finalize()[..] != declared.sha256 {
+            return Err(Failed::Ours(Error::ChecksumMismatch("the SHA-256 differs")));
+        }
+        if !buffer.is_empty() {
+            self.store(overall, received, &mut buffer, 0).await?;
+        }
+        Ok(())
+    }
+
+    /// Stores whole pieces of what has been received, until fewer than `keep` bytes are left; with 0 all of it.
+    async fn store(&mut self, overall: Deadline, received: u64, buffer: &mut BytesMut, keep: usize) -> Result<()> {
+        let mut first = i64::try_from(received - buffer.len() as u64).unwrap_or(i64::MAX);
+        let mut pieces = Vec::with_capacity(buffer.len().div_ceil(PIECE_BYTES));
+        while !buffer.is_empty() && (buffer.len() >= PIECE_BYTES || keep == 0) {
+            let piece = buffer.split_to(buffer.len().min(PIECE_BYTES)).freeze();
+            let length = piece.len();
+            pieces.push((first, piece));
+            first += i64::try_from(length).unwrap_or_default();
+        }
+        let content_id = self.content_id;
+        content::append(self.session(overall)?, content_id, pieces).await
+    }
+
+    /// The session, with the time that one step may take.
+    fn session(&mut self, overall: Deadline) -> Result<&mut Session> {
+        let step = overall.within(self.settings.step);
+        let session = self.session.as_mut().ok_or(Error::internal("an upload without a session"))?;
+        session.due(step);
+        Ok(session)
+    }
+}
+
+impl Drop for Staged {
+    /// Also when the caller has gone, and this future with it.
+    fn drop(&mut self) {
+        let (Some(mut session), false) = (self.session.take(), self.published) else { return };
+        let content_id = self.content_id;
+        session.due(Deadline::after(self.settings.transfer));
+        // Not waited for: the caller has his answer. What a process leaves that ends now expires and is removed in passing.
+        tokio::spawn(async move {
+            if let Err(error) = content::discard(&mut session, content_id).await {
+                tracing::warn!(%error, "a failed upload is removed later");
+            }
+        });
+    }
+}
+
+// === impl Failed ===
+
+impl Failed {
+    fn into_status(self) -> Status {
+        match self {
+            Self::Ours(error) => status(&error),
+            Self::Transport(status) => *status,
+        }
+    }
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Ours(error)
+    }
+}
+
+fn broken(field: &'static str, what: &'static str) -> Failed {
+    Failed::Ours(Error::ContentInvalid { field, what })
+}
