@@ -18,7 +18,7 @@ use crate::support::{
         approval, archival, creation, definition, deletion, page, rejection, request_id, retitle, submission,
         undeletion,
     },
-    draft, failure,
+    draft, failure, within,
 };
 
 const ID: &str = "0190b0a0-0000-7000-8000-000000000001";
@@ -441,6 +441,44 @@ async fn the_fence_lets_sql_writers_through_only_as_its_state_says() {
     let own = world.platform.cluster.connect_as(OWNER, ACME_DATABASE).await.unwrap();
     let foreign = "INSERT INTO fbs_router.fence SELECT 'globex', 1, 'ACTIVE', database_uuid FROM fbs_router.identity";
     assert_eq!(attempt(&own, plain, foreign).await, refused("FBS03"), "a dedicated database takes no other solution");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_write_that_waits_for_a_taking_over_goes_where_it_leads_and_opens_the_fence_there() {
+    let world = World::new().await;
+    let replica = world.replica().await;
+    let mut taker = world.platform.cluster.connect(SYSTEM_DATABASE).await.unwrap();
+    let held = taker.transaction().await.unwrap();
+    held.batch_execute("SELECT pg_advisory_xact_lock(fbs_router.solution_lock('newco'))").await.unwrap();
+    let (documents, request) = (replica.documents(), within(creation("newco", draft("first"))));
+    let write = tokio::spawn(async move { documents.clone().create_document(request).await });
+    let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+    soon("the write waits", async || match world.count(SYSTEM_DATABASE, waiting).await {
+        1 => Ok(()),
+        count => Err(count),
+    })
+    .await;
+    // Another router takes the solution over, and has not come to opening the fence.
+    world.create_own_database("newco").await;
+    let row = held.query_one("SELECT ledger_id FROM fbs_router.ledger", &[]).await.unwrap();
+    let claim = format!(
+        "INSERT INTO fbs_router.identity (kind, solution, ledger_id) VALUES ('dedicated', 'newco', '{}')",
+        row.get::<_, Uuid>(0)
+    );
+    world.run("djo_newco_db", &claim).await;
+    let own = world.platform.cluster.connect("djo_newco_db").await.unwrap();
+    let uuid: Uuid = own.query_one("SELECT database_uuid FROM fbs_router.identity", &[]).await.unwrap().get(0);
+    let record = "INSERT INTO fbs_router.placement (company_id, app, placement, epoch, server, database_name, database_oid, \
+                  database_uuid, change_number) \
+                  SELECT 'newco', 'fbs_dms', 'DEDICATED', 1, 'main', datname, oid, $1, 0 FROM pg_database \
+                  WHERE datname = 'djo_newco_db'";
+    assert_eq!(held.execute(record, &[&uuid]).await.unwrap(), 1);
+    let moved = "INSERT INTO fbs_router.fence (company_id, epoch, state, database_uuid) \
+                 SELECT 'newco', 1, 'MOVED', database_uuid FROM fbs_router.identity";
+    held.batch_execute(moved).await.unwrap();
+    held.commit().await.unwrap();
+    assert_eq!(write.await.unwrap().unwrap().metadata().get("fbs-database").unwrap(), "djo_newco_db");
+    assert_eq!((world.rows("djo_newco_db", "newco").await, world.system_rows("newco").await), (1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,8 @@
 //! epoch and database in its own statement, a write does after the lock. Made by [`Router::open`] alone.
 //!
 //! Invariant: when the fence of a database does not agree with the route, the ledger is read once more and the
-//! call tried once more, where the ledger says; a failure never changes the place.
+//! call tried once more, where the ledger says; a fence that refuses the same route twice is a conflict, and a failure
+//! never changes the place.
 
 mod enter;
 mod write;
@@ -25,7 +26,7 @@ use super::{
     router::Router,
 };
 use crate::{
-    domain::{Call, Deadline, Error, Placement, Result, SolutionId},
+    domain::{Call, Deadline, Epoch, Error, Placement, Result, SolutionId},
     postgres::{Statement, transaction::Work},
 };
 
@@ -51,8 +52,8 @@ struct Tries {
     /// When the call came.
     began: tokio::time::Instant,
     made: u32,
-    /// The ledger was read again, because a fence did not agree.
-    rerouted: bool,
+    /// The last route that a fence did not agree with: the ledger was read again since.
+    refused: Option<(Placement, Epoch)>,
 }
 
 impl Router {
@@ -185,11 +186,18 @@ impl Session {
         let last = tries.made >= TRIES || self.call.deadline.passed();
         match failed {
             Failed::Final(error) => Err(error),
-            Failed::Fenced if tries.rerouted => {
-                Err(Error::PlacementConflict("the fence of the database does not admit the route of the ledger"))
-            }
             Failed::Fenced => {
-                tries.rerouted = true;
+                // Two different ones may refuse in a row: the system database, from which the solution was just taken
+                // over, and its own, whose fence nobody has opened yet.
+                let refused = Some((self.route.placement, self.route.epoch));
+                if tries.refused == refused {
+                    let what = "the fence of the database does not admit the route of the ledger";
+                    return Err(Error::PlacementConflict(what));
+                }
+                if last {
+                    return Err(Error::RouteUnknown("the placement keeps changing"));
+                }
+                tries.refused = refused;
                 self.reroute().await
             }
             Failed::Absent(error) if last => Err(error),
@@ -239,7 +247,7 @@ impl Session {
 
 impl Tries {
     fn new() -> Self {
-        Self { began: tokio::time::Instant::now(), made: 0, rerouted: false }
+        Self { began: tokio::time::Instant::now(), made: 0, refused: None }
     }
 }
 
