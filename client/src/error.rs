@@ -1,25 +1,26 @@
 //! Why a call failed, in words that do not depend on the transport.
 //!
 //! Read from the status code and the details of the contract (`ErrorInfo`, `BadRequest`, `RetryInfo`), never from
-//! the text. `Display` is one line and never prints its source.
+//! the text; `error/make.rs` does so. `Display` is one line and never prints its source.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, io, time::Duration};
 
-use fbs_router_proto::{ERROR_DOMAIN, router::v1::ErrorReason};
-use tonic::{Code, ConnectError, Status, TimeoutExpired};
-use tonic_types::{ErrorDetails, RpcStatusExt, StatusExt, pb};
+use fbs_router_proto::router::v1::ErrorReason;
 
-use crate::{Served, call};
+use crate::Served;
 
 mod kind;
+mod make;
 #[cfg(test)]
 mod tests;
 
 pub use kind::ErrorKind;
+pub(crate) use make::is_local;
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a call failed.
+/// Why a call failed. Told apart by [`kind`](Self::kind) and [`reason`](Self::reason), never by its text, which is one
+/// line for people.
 #[derive(Debug, thiserror::Error)]
 #[error("{}{}: {}", facts.kind, facts.reason.as_deref().map(|reason| format!(" {reason}")).unwrap_or_default(), facts.message)]
 pub struct Error {
@@ -38,15 +39,17 @@ pub struct FieldViolation {
     pub description: String,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Facts {
     kind: ErrorKind,
     reason: Option<String>,
     message: String,
     retry_after: Option<Duration>,
     violations: Vec<FieldViolation>,
+    metadata: BTreeMap<String, String>,
     served: Option<Served>,
     request_id: Option<String>,
+    attempts: u32,
 }
 
 // === impl Error ===
@@ -103,98 +106,35 @@ impl Error {
         self.facts.request_id.as_deref()
     }
 
-    pub(crate) fn configuration(message: String, source: Option<Source>) -> Self {
-        Self::here(ErrorKind::Configuration, message, source)
+    /// What the reason is about, by name: the current `state` and the states that would allow a step (`allowed_from`),
+    /// the `current_etag`, a `limit`. Which names a reason has is the service's to say; new ones appear.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.facts.metadata
     }
 
-    pub(crate) fn unreachable(url: &str, source: Source) -> Self {
-        Self::here(ErrorKind::Connect, format!("cannot connect to {url}"), Some(source))
+    /// How many times the request was tried; 0 if it never left this side. Of a download, since the last bytes came.
+    pub fn attempts(&self) -> u32 {
+        self.facts.attempts
     }
 
-    pub(crate) fn unreachable_within(url: &str, limit: Duration) -> Self {
-        Self::here(ErrorKind::Connect, format!("no answer from {url} within {limit:?}"), None)
-    }
-
-    pub(crate) fn deadline(deadline: Duration, source: Option<Source>) -> Self {
-        Self::here(ErrorKind::DeadlineExceeded, format!("no answer within {deadline:?}"), source)
-    }
-
-    pub(crate) fn reply(message: String) -> Self {
-        Self::here(ErrorKind::Reply, message, None)
-    }
-
-    pub(crate) fn other_solution(own: &str, other: &str) -> Self {
-        let description = format!("is {other:?}, but these are the documents of {own:?}");
-        let mut error = Self::here(ErrorKind::InvalidArgument, format!("solution {description}"), None);
-        error.facts.violations.push(FieldViolation { field: "solution".to_owned(), description });
-        error
-    }
-
-    pub(crate) fn of_request(mut self, request_id: Option<String>) -> Self {
-        self.facts.request_id = request_id;
-        self
-    }
-
-    /// A status received, or one that the transport made for want of an answer.
-    pub(crate) fn from_status(status: Status, deadline: Duration) -> Self {
-        if call::is_local(&status) {
-            return Self::from_transport(status, deadline);
-        }
-        let mut error = Self::told(status.code(), status.message(), &status.get_error_details());
-        error.facts.served = Served::read(status.metadata());
-        error
-    }
-
-    /// A status inside a message.
-    pub(crate) fn from_message(status: &pb::Status) -> Self {
-        Self::told(Code::from(status.code), &status.message, &status.get_error_details())
-    }
-
-    fn from_transport(status: Status, deadline: Duration) -> Self {
-        if caused_by::<TimeoutExpired>(&status) {
-            return Self::deadline(deadline, Some(Box::new(status)));
-        }
-        if caused_by::<ConnectError>(&status) {
-            let message = "the connection was lost and cannot be made again".to_owned();
-            return Self::here(ErrorKind::Connect, message, Some(Box::new(status)));
-        }
-        let message = "the connection broke during the call".to_owned();
-        Self::here(ErrorKind::Transport, message, Some(Box::new(status)))
-    }
-
-    fn told(code: Code, message: &str, details: &ErrorDetails) -> Self {
-        let mut error = Self::here(ErrorKind::from_code(code), message.to_owned(), None);
-        let facts = &mut error.facts;
-        // A proxy may answer with reasons of its own domain.
-        facts.reason = details
-            .error_info()
-            .filter(|info| info.domain == ERROR_DOMAIN && !info.reason.is_empty())
-            .map(|info| info.reason.clone());
-        facts.retry_after = details.retry_info().and_then(|info| info.retry_delay);
-        if let Some(request) = details.bad_request() {
-            facts.violations.extend(request.field_violations.iter().map(|violation| FieldViolation {
-                field: violation.field.clone(),
-                description: violation.description.clone(),
-            }));
-        }
-        error
-    }
-
-    fn here(kind: ErrorKind, message: String, source: Option<Source>) -> Self {
-        let facts = Facts {
-            kind,
-            reason: None,
-            message,
-            retry_after: None,
-            violations: Vec::new(),
-            served: None,
-            request_id: None,
-        };
-        Self { facts: Box::new(facts), source }
+    /// The error inside an [`io::Error`] that a [`Download`](crate::Download) gave; none if it came from elsewhere.
+    pub fn from_io(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
     }
 }
 
-/// Whether an error of that type is somewhere underneath.
-fn caused_by<E: std::error::Error + 'static>(status: &Status) -> bool {
-    std::iter::successors(std::error::Error::source(status), |error| error.source()).any(|error| error.is::<E>())
+/// So that a [`Download`](crate::Download) can be read by whatever reads files; [`Error::from_io`] gets it back.
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match error.kind() {
+            ErrorKind::DeadlineExceeded => io::ErrorKind::TimedOut,
+            ErrorKind::Connect => io::ErrorKind::NotConnected,
+            ErrorKind::Transport => io::ErrorKind::ConnectionReset,
+            ErrorKind::NotFound => io::ErrorKind::NotFound,
+            ErrorKind::PermissionDenied | ErrorKind::Unauthenticated => io::ErrorKind::PermissionDenied,
+            ErrorKind::DataLoss | ErrorKind::Reply => io::ErrorKind::InvalidData,
+            _ => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
+    }
 }

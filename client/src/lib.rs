@@ -2,7 +2,7 @@
 //! and reads and writes its documents there.
 //!
 //! ```no_run
-//! use fbs_router_client::{Client, document::Document};
+//! use fbs_router_client::{Client, v1::Document};
 //!
 //! # async fn quick_start() -> Result<(), fbs_router_client::Error> {
 //! let client = Client::connect("http://127.0.0.1:50051").await?;
@@ -14,27 +14,144 @@
 //! let draft = Document { name: "INV-2026-0042".into(), title: "Invoice 42".into(), ..Default::default() };
 //! let created = documents.create(draft).await?;
 //! println!("{} was stored by {:?}", created.document_id, created.served());
+//!
+//! let mut all = documents.all(());
+//! while let Some(document) = all.next().await {
+//!     println!("{}", document?.title);
+//! }
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! - [`Client`] is cheap to clone, works by `&self`, and reconnects by itself. Messages of the contract
-//!   ([`router`], [`document`]) go in and come out; nothing of the transport does.
-//! - Each call has a deadline, 10 s unless said otherwise, which the service is told and keeps too. Dropping a call's
-//!   future gives the call up; a mutation may then have happened.
-//! - **Nothing is retried by itself yet.** [`Error::retryable`] says when trying again is safe, and
-//!   [`Error::retry_after`] when. A mutation is to be repeated with the same `request_id`: one is made for each
-//!   mutation that brings none, and [`Error::request_id`] tells which.
-//! - Errors are told apart by [`Error::kind`] and [`Error::reason`], never by their text.
-//! - No TLS yet: `http://host:port` and `unix:/path/to.sock`.
+//! A [`Client`] is made once and cloned: clones are cheap, work by `&self` at the same time, and share connections. The
+//! messages of the contract ([`v1`]) go in and come out; nothing of the transport does. Methods take a whole request,
+//! or what is enough of it ([`Ask`]): `get("…id…")`, `approve(&document)`, `list(())`.
+//!
+//! # Errors
+//!
+//! An [`Error`] is told apart by [`kind`](Error::kind) (a canonical code, or a failure of this side) and by
+//! [`reason`](Error::reason) (what the service says happened), never by its text:
+//!
+//! ```no_run
+//! # use fbs_router_client::{Documents, Error, ErrorReason, v1::Document};
+//! # async fn approve(documents: &Documents, read: &Document) -> Result<(), Error> {
+//! match documents.approve(read).await {
+//!     Ok(approved) => println!("approved by {}", approved.approved_by),
+//!     Err(error) if error.reason() == Some(ErrorReason::EtagMismatch) => println!("changed meanwhile: read it again"),
+//!     Err(error) if error.reason() == Some(ErrorReason::StateTransitionInvalid) => {
+//!         println!("not now; what the service says about it: {:?}", error.metadata());
+//!     }
+//!     Err(error) => return Err(error),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! It has all [wrong fields](Error::field_violations), the [database](Error::served) the call had been routed to, the
+//! [number of attempts](Error::attempts), and the [`request_id`](Error::request_id) under which a change may be
+//! repeated by hand. New kinds and reasons appear; [`reason_name`](Error::reason_name) has those newer than this crate.
+//!
+//! # Retries
+//!
+//! What is safe to repeat is repeated: questions always, and changes too, because each has a `request_id`, made once a
+//! call, under which the service does it once. An attempt that failed is made again
+//!
+//! - if there was no connection, if it broke, or if the service says `UNAVAILABLE`; for `ABORTED` and
+//!   `RESOURCE_EXHAUSTED` only if it says when; for nothing else, and never after a deadline ([`Error::retryable`]);
+//! - at another replica, if there is one;
+//! - after a random part of 50 ms, doubling to 2 s, on top of what the service [asks for](Error::retry_after);
+//! - up to 4 times in all ([`Builder::attempts`]), while the deadline allows: a wait that would outlast it is not begun;
+//! - out of a budget that all clones share: it holds ten retries, and ten successful calls pay for one more. A service
+//!   that is dead for everybody gets one attempt a call.
+//!
+//! # Deadlines
+//!
+//! Each call has one, over all of its attempts: 10 s, or [`Builder::deadline`], or [`Client::with_deadline`] for the
+//! calls made with that clone. Each attempt tells the service what is left, and the service stops there too. After
+//! [`ErrorKind::DeadlineExceeded`] a change may have happened: repeat it with its `request_id` to know.
+//!
+//! # Cancel safety
+//!
+//! Dropping a future gives its call up: the service is told, and nothing goes on in the background. Questions may be
+//! dropped at any time. A change that was dropped may have happened: give it a `request_id` of your own to be able to
+//! repeat it. [`Listing::next`] and [`Download::chunk`] lose nothing when dropped.
+//!
+//! # Transfers
+//!
+//! ```no_run
+//! # use fbs_router_client::{Documents, Error, Upload};
+//! # async fn files(documents: &Documents) -> Result<(), Box<dyn std::error::Error>> {
+//! documents.upload_file("…id…", "invoice.pdf").await?;
+//! let upload = Upload::from("…id…").filename("notes.txt").media_type("text/plain");
+//! documents.upload_bytes(upload, "as agreed by telephone").await?;
+//!
+//! let mut download = documents.download("…id…").await?;
+//! let mut file = tokio::fs::File::create("copy.pdf").await?;
+//! tokio::io::copy(&mut download, &mut file).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Memory is constant, whatever the size. An upload ends as soon as the service answers, also while there is still
+//! something to send. Files and bytes are sent again as a whole where a change would be repeated; a reader
+//! ([`Documents::upload`]) only while nothing was read from it. A [`Download`] is an `AsyncRead` that goes on by itself
+//! at the byte where it broke, and whose end means that every byte came, with the right SHA-256. Progress is what the
+//! reader given or the `Download` read has seen.
+//!
+//! Transfers have no deadline, unless `with_deadline` asked for one; no progress for 30 s
+//! ([`Builder::idle_limit`]) is [`ErrorKind::DeadlineExceeded`].
+//!
+//! # Replicas
+//!
+//! A host name stands for all of its addresses, and is looked up every 10 s and after a failure; several URLs
+//! ([`Builder::connect_to`]) for all of theirs. A call takes the address with the fewest calls in flight; one that
+//! cannot be reached is left alone for 1 s, doubling to 30 s. A proxy that balances connections rather than calls is
+//! not needed.
+//!
+//! # TLS and tokens
+//!
+//! ```no_run
+//! # use fbs_router_client::{Client, Error, Tls};
+//! # async fn connect(token: String, authority: Vec<u8>) -> Result<(), Error> {
+//! let client = Client::builder().token(token).connect("https://router.example.com").await?;
+//! let inside = Client::builder().tls(Tls::private(authority)).connect("https://router.internal:50051").await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `https://` trusts the machine's certificate authorities unless [`Builder::tls`] says otherwise; [`Tls`] also shows
+//! a certificate. A token is sent with each call, never printed, and refused for `http://` to another machine.
+//!
+//! # Tracing
+//!
+//! Each call is a span of target `fbs_router_client::call` with `method`, `solution`, `attempts`, and, if it failed,
+//! `kind` and `reason`; each retry an event in it. Never titles, contents or tokens.
+//!
+//! # Testing
+//!
+//! The crate `fbs-router-testing` starts the real service in the process of a test, with a Postgres of its own:
+//! `TestRouter::start()`. What it does is what production does, errors included.
+//!
+//! # Versions
+//!
+//! Rust 1.90 or newer (`rust-version` of the workspace). The contract grows: enums get values and messages get fields.
 
 mod answer;
 mod ask;
 mod builder;
 mod call;
 mod client;
+mod connector;
 mod documents;
+mod endpoints;
 mod error;
+mod origin;
+mod pages;
+mod retry;
+mod tls;
+mod token;
+mod transfer;
+pub mod v1;
 
 pub use answer::{Answer, Served};
 pub use ask::Ask;
@@ -43,23 +160,13 @@ pub use client::{Client, outcome};
 pub use documents::Documents;
 pub use error::{Error, ErrorKind, FieldViolation};
 pub use fbs_router_proto::router::v1::ErrorReason;
+pub use pages::Listing;
+/// Content in memory.
+pub use prost::bytes::Bytes;
 /// Timestamps, field masks and free fields of the messages.
 pub use prost_types;
+pub use tls::Tls;
+pub use transfer::{Download, Upload};
 
-/// Messages of `fbs.router.v1`: where a solution's data lives.
-pub mod router {
-    pub use fbs_router_proto::router::v1::{
-        BatchResolveDatabasesRequest, BatchResolveDatabasesResponse, Candidate, Database, ErrorReason,
-        ExplainRouteRequest, ExplainRouteResponse, Placement, ResolveDatabaseRequest, ResolveDatabaseResponse,
-        ResolveResult, Route, candidate, explain_route_response, resolve_result, route,
-    };
-}
-
-/// Messages of `fbs.document.v1`: a solution's documents.
-pub mod document {
-    pub use fbs_router_proto::document::v1::{
-        Confidentiality, Content, CreateDocumentRequest, DeleteDocumentRequest, Document, DocumentFilter,
-        GetDocumentRequest, ListDocumentsRequest, ListDocumentsResponse, UndeleteDocumentRequest,
-        UpdateDocumentRequest, document,
-    };
-}
+/// Answers are at most 3 MiB by contract; the rest is room for later versions.
+const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;

@@ -16,6 +16,8 @@ pub enum ErrorKind {
     Transport,
     /// The reply breaks the contract.
     Reply,
+    /// A file or reader of this side failed, or ended too early.
+    Io,
     /// The deadline passed, here or there: the call may have happened.
     DeadlineExceeded,
     /// The request is wrong, whatever the state of things.
@@ -42,7 +44,7 @@ pub enum ErrorKind {
     Unimplemented,
     /// A bug of the service.
     Internal,
-    /// Stored data are damaged.
+    /// Stored data are damaged, or what arrived is not what was stored.
     DataLoss,
     /// Cancelled on the way.
     Cancelled,
@@ -68,7 +70,7 @@ impl ErrorKind {
             Self::OutOfRange => "OUT_OF_RANGE",
             Self::Unimplemented => "UNIMPLEMENTED",
             Self::DataLoss => "DATA_LOSS",
-            Self::Cancelled => "CANCELLED",
+            Self::Cancelled | Self::Io => "CANCELLED",
             Self::Unknown => "UNKNOWN",
         }
     }

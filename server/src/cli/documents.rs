@@ -5,11 +5,11 @@
 use clap::{Args, Subcommand};
 use fbs_router_client::{
     Documents,
-    document::{
+    prost_types::FieldMask,
+    v1::{
         CreateDocumentRequest, DeleteDocumentRequest, GetDocumentRequest, ListDocumentsRequest,
         UndeleteDocumentRequest, UpdateDocumentRequest,
     },
-    prost_types::FieldMask,
 };
 
 use super::output::{CliError, ServiceArgs, json};

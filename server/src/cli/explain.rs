@@ -7,7 +7,7 @@ use std::fmt::Write;
 use clap::Args;
 use fbs_router_client::{
     outcome,
-    router::{ExplainRouteResponse, explain_route_response::Step},
+    v1::{ExplainRouteResponse, explain_route_response::Step},
 };
 
 use super::{
@@ -79,7 +79,7 @@ fn row(index: usize, step: &Step) -> Vec<String> {
 mod tests {
     use fbs_router_client::{
         prost_types,
-        router::{ResolveDatabaseResponse, ResolveResult, Route, resolve_result::Outcome, route},
+        v1::{ResolveDatabaseResponse, ResolveResult, Route, resolve_result::Outcome, route},
     };
 
     use super::*;

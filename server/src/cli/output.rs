@@ -9,7 +9,7 @@ use std::{
 };
 
 use clap::Args;
-use fbs_router_client::{Client, Error, ErrorKind, Served, router::Placement};
+use fbs_router_client::{Client, Error, ErrorKind, Served, v1::Placement};
 use serde_json::Value;
 
 pub(crate) mod json;

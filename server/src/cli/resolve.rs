@@ -3,9 +3,7 @@
 use clap::Args;
 use fbs_router_client::{
     prost_types,
-    router::{
-        Candidate, Database, Placement, ResolveDatabaseRequest, ResolveDatabaseResponse, Route, candidate, route,
-    },
+    v1::{Candidate, Database, Placement, ResolveDatabaseRequest, ResolveDatabaseResponse, Route, candidate, route},
 };
 
 use super::output::{self, CliError, ServiceArgs, json, table};

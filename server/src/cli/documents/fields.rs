@@ -5,8 +5,8 @@
 
 use clap::{Args, ValueEnum};
 use fbs_router_client::{
-    document::{Confidentiality, Document},
     prost_types::{Struct, Timestamp},
+    v1::{Confidentiality, Document},
 };
 
 use crate::cli::output::json;

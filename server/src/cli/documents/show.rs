@@ -2,7 +2,7 @@
 
 use fbs_router_client::{
     Answer, Served,
-    document::{Confidentiality, Document, ListDocumentsResponse, document::State},
+    v1::{Confidentiality, Document, ListDocumentsResponse, document::State},
 };
 
 use crate::cli::{

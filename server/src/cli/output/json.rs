@@ -5,14 +5,13 @@
 //! there as well (`""`, `0`, `[]`), messages without one are not.
 
 use fbs_router_client::{
-    Error, Served,
-    document::{Confidentiality, Content, Document, ListDocumentsResponse, document},
-    outcome,
+    Error, Served, outcome,
     prost_types::{self, Struct, value::Kind},
-    router::{
+    v1::{
         Candidate, Database, ExplainRouteResponse, Placement, ResolveDatabaseResponse, ResolveResult, Route, candidate,
         explain_route_response::Step, route,
     },
+    v1::{Confidentiality, Content, Document, ListDocumentsResponse, document},
 };
 use serde_json::{Map, Value, json};
 

@@ -1,4 +1,4 @@
-use fbs_router_client::router::resolve_result::Outcome;
+use fbs_router_client::v1::resolve_result::Outcome;
 
 use super::*;
 

@@ -1,7 +1,7 @@
 use fbs_router_client::{
     outcome,
     prost_types::{Any, Duration},
-    router::{ResolveResult, resolve_result::Outcome},
+    v1::{ResolveResult, resolve_result::Outcome},
 };
 use prost::Message;
 use tonic_types::pb;
