@@ -37,7 +37,7 @@ features: ## Builds each crate with the features its users choose
 	$(CARGO) check --quiet --locked --package fbs-router-proto --no-default-features --features client
 	$(CARGO) check --quiet --locked --package fbs-router-proto --no-default-features --features server
 
-bench: postgres ## Benchmarks, with their peers
+bench: postgres ## Benchmarks, with their peers and limits
 	$(CARGO) run --release --locked --package fbs-router-bench -- $(ARGS)
 
 break: postgres ## Breaks databases under a running service, and shows what callers see

@@ -5,6 +5,7 @@
 
 mod child;
 mod cpu;
+mod limits;
 mod load;
 mod measure;
 mod peers;
@@ -73,11 +74,13 @@ fn bench(arguments: &Arguments) -> Outcome<bool> {
         group.rows.retain(|row| arguments.only.is_empty() || arguments.only.iter().any(|part| row.name.contains(part)));
     }
     groups.retain(|group| !group.rows.is_empty());
+    let limits = limits::wanted(&arguments.only);
     if arguments.list {
         groups.iter().flat_map(|group| &group.rows).for_each(|row| println!("{}", row.name));
+        limits.iter().for_each(|limit| println!("{}", limit.name()));
         return Ok(true);
     }
-    if groups.is_empty() {
+    if groups.is_empty() && limits.is_empty() {
         return Err("no row has such a name; --list names them".into());
     }
     let effort = if arguments.quick { Effort::QUICK } else { Effort::FULL };
@@ -85,11 +88,14 @@ fn bench(arguments: &Arguments) -> Outcome<bool> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let world = World::new().await?;
-        report::head(effort, &world.postgres_version());
         let mut clean = true;
+        if !groups.is_empty() {
+            report::head(effort, &world.postgres_version());
+        }
         for group in &groups {
             clean &= report::lines(group, &group.run(&world, effort).await?);
         }
+        clean &= limits::measure(&limits, &world, arguments.quick).await?;
         Ok(clean)
     })
 }

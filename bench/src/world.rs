@@ -24,6 +24,8 @@ use crate::{
 
 /// The solution whose documents are read and written.
 pub(crate) const SOLUTION: &str = "acme_corp";
+/// The solution with many documents.
+pub(crate) const SHELF: &str = "shelf";
 /// Connections to one database, for every server: fbs-router's default.
 pub(crate) const POOL: usize = 8;
 /// Documents to read.
@@ -75,6 +77,17 @@ impl World {
     /// Its version.
     pub(crate) fn postgres_version(&self) -> String {
         self.platform.cluster.binaries().version.to_string()
+    }
+
+    /// A shelf of `count` documents for each of two solutions in the system database, so that an index that is not bound
+    /// to a solution would read twice as much. Each `caseN` is in 1 of 1,000.
+    pub(crate) async fn fill_shelves(&self, count: u64) -> Outcome<()> {
+        let implementer = self.platform.implementer();
+        for solution in [SHELF, "neighbour"] {
+            implementer.run(SYSTEM_DATABASE, &shelf(solution, count)).await?;
+        }
+        implementer.run(SYSTEM_DATABASE, "ANALYZE fbs_document.document").await?;
+        Ok(())
     }
 
     fn write_files(&self) -> Outcome<()> {
@@ -161,13 +174,31 @@ fn documents() -> String {
          CREATE TABLE bench.created (LIKE fbs_document.document INCLUDING ALL);
          INSERT INTO bench.document
                 (company_id, document_id, name, title, description, document_type, category, tags, confidentiality,
-                 state, created_by, create_time, update_time)
+                 state, etag, created_by, create_time, update_time)
          SELECT company_id, document_id, name, title, description, document_type, category, tags, confidentiality,
-                state, created_by, create_time, update_time
+                state, etag, created_by, create_time, update_time
            FROM fbs_document.document;
          GRANT USAGE ON SCHEMA bench TO fbs_router;
          GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA bench TO fbs_router;
          ANALYZE"
+    )
+}
+
+/// Recorded as SYSTEM, as its first write would have; then the documents, without asking the fence for each.
+fn shelf(solution: &str, count: u64) -> String {
+    format!(
+        "BEGIN;
+         INSERT INTO fbs_router.placement (company_id, app, placement, epoch, change_number)
+         VALUES ('{solution}', 'fbs_dms', 'SYSTEM', 0, 0);
+         SET LOCAL session_replication_role = replica;
+         INSERT INTO fbs_document.document
+                (company_id, document_id, name, title, description, document_type, category, tags, confidentiality,
+                 state, created_by, create_time, update_time)
+         SELECT '{solution}', gen_random_uuid(), 'INV-' || number, 'Invoice ' || number || ' of case' || number % 1000,
+                repeat('Delivered as agreed. ', 10), 'invoice', 'finance/invoices', ARRAY['2026', 'paid'], 2, 1,
+                'anonymous', now() - number * interval '1 second', now()
+           FROM generate_series(1, {count}) AS number;
+         COMMIT"
     )
 }
 
