@@ -83,6 +83,20 @@ pub fn url(directory: &Path, port: u16) -> String {
     format!("postgres://{RUNTIME_ROLE}@{directory}:{port}")
 }
 
+/// Where prepared clusters are kept between processes of this user; made if it is not there.
+///
+/// # Errors
+/// A folder that cannot be made.
+pub fn user_cache() -> std::io::Result<PathBuf> {
+    let base = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))
+        .unwrap_or_else(std::env::temp_dir);
+    let folder = base.join("fbs-router/sandbox");
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
 async fn template(cache: &Path, binaries: &Binaries) -> Result<PathBuf, Error> {
     let path = cache.join(format!("cluster-{}-{}", binaries.version, fbs_router_schema::fingerprint()));
     if path.join("global/pg_control").exists() {

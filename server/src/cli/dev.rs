@@ -60,7 +60,7 @@ impl Dev {
     async fn serve(self) -> Result<(), CliError> {
         let platform = match &self.data {
             Some(folder) => Platform::durable(folder).await,
-            None => Platform::scratch(&cache()?, false).await,
+            None => Platform::scratch(&platform::user_cache().map_err(failed)?, false).await,
         }
         .map_err(failed)?;
         let config = self.config(&platform)?;
@@ -135,18 +135,6 @@ impl Dev {
             .and_then(|()| std::fs::rename(&half, path))
             .map_err(|error| CliError::Failed(format!("--ready-file {}: {error}", path.display())))
     }
-}
-
-/// Where the prepared template cluster is kept between runs.
-fn cache() -> Result<PathBuf, CliError> {
-    #[expect(clippy::disallowed_methods, reason = "the binary reads the environment")]
-    let base = std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))
-        .unwrap_or_else(std::env::temp_dir);
-    let folder = base.join("fbs-router/sandbox");
-    std::fs::create_dir_all(&folder).map_err(failed)?;
-    Ok(folder)
 }
 
 /// The cause of whatever went wrong, for people.
