@@ -8,6 +8,7 @@ mod appearing;
 mod bad_input;
 mod batch;
 mod cancel;
+mod client;
 mod content;
 mod documents;
 mod faults;
