@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Starts `fbs-router dev`, walks its two sample solutions, and stops it.
+"""Starts `fbs-router dev`, runs the suite against it, takes its Postgres away, and stops it.
 
     against_dev.py BINARY
 
-Needs the standard library only; walk.py runs in a process of its own, as a stranger's would. Fails when dev does not get
-ready, when a step fails, and when dev does not end with 0 after SIGTERM.
+Needs the standard library only; what calls the service runs in processes of its own, as a stranger's would. Fails when
+dev does not get ready, when a step fails, and when dev does not end with 0 after SIGTERM.
 """
 
 import json
@@ -18,7 +18,9 @@ import time
 
 READY_S = 120  # initdb and the samples take seconds; a busy machine may need a minute
 STOP_S = 30
-WALK_S = 120
+PART_S = 120
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[2]
 SAMPLES = (("acme_corp", "dedicated"), ("globex", "system"))
 
 
@@ -50,12 +52,55 @@ def stop(dev):
         raise RuntimeError(f"dev ended with {dev.returncode} after SIGTERM")
 
 
-def walk_samples(address):
-    walk = pathlib.Path(__file__).with_name("walk.py")
+def run(script, *arguments):
+    """One part of the suite, which prints its own lines."""
+    quiet = {**os.environ, "GRPC_VERBOSITY": "ERROR"}  # stand-ins hang up on purpose, which grpcio remarks upon
+    outcome = subprocess.run([sys.executable, HERE / script, *arguments], timeout=PART_S, check=False, env=quiet)
+    if outcome.returncode != 0:
+        raise RuntimeError(f"{' '.join([script, *arguments])} failed")
+
+
+def quickstart(address, solution, placement):
+    """The README's snippet must work as it stands there, with what it says."""
+    place = f"djo_{solution}_db" if placement == "dedicated" else "the system database"
+    expected = (
+        f"created CTR-2026-0007 in {place}\n"
+        "read back 18 bytes\n"
+        "FAILED_PRECONDITION STATE_TRANSITION_INVALID: allowed from APPROVED, REJECTED\n"
+    )
+    command = [sys.executable, HERE / "quickstart.py", address, solution]
+    outcome = subprocess.run(command, cwd=ROOT, timeout=PART_S, check=False, text=True, stdout=subprocess.PIPE)
+    if (outcome.returncode, outcome.stdout) != (0, expected):
+        print(f"test python::{solution}::the_quickstart_does_what_it_says ... FAILED", flush=True)
+        raise RuntimeError(f"expected:\n{expected}found, with {outcome.returncode}:\n{outcome.stdout}")
+    print(f"test python::{solution}::the_quickstart_does_what_it_says ... ok", flush=True)
+
+
+def take_postgres_away(dev):
+    """Ends the Postgres of this dev, its own child, at once. False where processes cannot be listed."""
+    try:
+        command = ["ps", "-A", "-o", "pid=,ppid=,args="]
+        listing = subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE, timeout=STOP_S).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    rows = [line.split(None, 2) for line in listing.splitlines()]
+    servers = [int(row[0]) for row in rows if len(row) == 3 and row[1] == str(dev.pid) and "postgres -D" in row[2]]
+    if len(servers) != 1:
+        raise RuntimeError(f"dev has {len(servers)} Postgres servers")
+    os.kill(servers[0], signal.SIGQUIT)  # its immediate shutdown
+    return True
+
+
+def suite(dev, address):
     for solution, placement in SAMPLES:
-        outcome = subprocess.run([sys.executable, walk, address, solution, placement], timeout=WALK_S, check=False)
-        if outcome.returncode != 0:
-            raise RuntimeError(f"the walk through {solution} failed")
+        run("walk.py", address, solution, placement)
+        quickstart(address, solution, placement)
+    run("service_config.py", address)
+    if not take_postgres_away(dev):
+        print("test python::outage ... ignored (there is no ps)", flush=True)
+        return
+    for solution, _ in SAMPLES:
+        run("outage.py", address, solution)
 
 
 def main(arguments):
@@ -71,7 +116,7 @@ def main(arguments):
             dev = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         try:
             try:
-                walk_samples(wait_ready(dev, ready)["grpc"])
+                suite(dev, wait_ready(dev, ready)["grpc"])
             finally:
                 stop(dev)
         except (RuntimeError, subprocess.TimeoutExpired) as problem:
