@@ -1,7 +1,7 @@
 # What there is to do here. `make` lists it. Needs Rust; the rest is looked for, and fetched or skipped aloud.
 
 .DEFAULT_GOAL := help
-.PHONY: help dev postgres test python test-pg18 lint features bench break setup-doc full
+.PHONY: help dev postgres test python node test-pg18 lint features bench break setup-doc full
 
 CARGO ?= cargo
 ARGS ?=
@@ -15,13 +15,18 @@ dev: postgres ## Everything on this machine, with a Postgres of its own: ARGS="-
 postgres: ## Finds PostgreSQL server binaries, or fetches them once; prints their folder
 	@scripts/postgres
 
-test: postgres ## All tests, on a real Postgres, and the Python client suite
+test: postgres ## All tests, on a real Postgres, and the Python and Node client suites
 	$(CARGO) test --workspace --locked
 	@$(MAKE) --no-print-directory python
+	@$(MAKE) --no-print-directory node
 
 python: postgres ## The Python client suite, against `fbs-router dev`
 	@$(CARGO) build --quiet --locked --bin fbs-router
 	@scripts/python-client
+
+node: postgres ## The Node client suite, against `fbs-router dev`
+	@$(CARGO) build --quiet --locked --bin fbs-router
+	@scripts/node-client
 
 test-pg18: ## All tests, on a fetched PostgreSQL 18
 	PG_BINDIR="$$(scripts/postgres --fetch)" && export PG_BINDIR && $(CARGO) test --workspace --locked
