@@ -46,7 +46,8 @@ export class Declared {
     every_call_that_only_reads_is_repeated_and_no_other() {
         const reads = methods.filter(({ options }) => options.idempotency_level === 'NO_SIDE_EFFECTS');
         const repeated = methods.filter((method) => this.config(method).retryPolicy);
-        same('repeated', paths(reads), paths(repeated));
+        same('repeated, though they write', [], paths(repeated.filter((method) => !reads.includes(method))));
+        same('not repeated, though they only read', [], paths(reads.filter((method) => !repeated.includes(method))));
         const codes = new Set(repeated.flatMap((method) => this.config(method).retryPolicy.retryableStatusCodes));
         same('codes', new Set(['UNAVAILABLE']), codes);
         return `${repeated.length} of ${methods.length}`;

@@ -1,5 +1,5 @@
-// What is gRPC's own, and not in our protos: grpc/health/v1/health.proto, google/rpc/error_details.proto. Described here,
-// so that nothing has to be vendored; of each no more than is looked at.
+// What is gRPC's own, and not in our protos: grpc/health/v1/health.proto, google/rpc/error_details.proto. Described
+// here, so that nothing has to be vendored; of each no more than is looked at.
 
 import protoLoader from '@grpc/proto-loader';
 
