@@ -1,5 +1,4 @@
-// npm install @grpc/grpc-js @grpc/proto-loader; then, at the root of this repository,
-// node quickstart.js 127.0.0.1:50051 acme_corp
+// npm install @grpc/grpc-js @grpc/proto-loader; then, at the root of this repository: quickstart.js HOST:PORT SOLUTION
 import { createHash, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
@@ -12,6 +11,8 @@ const definition = protoLoader.loadSync(protos, { includeDirs: ['proto'] }); // 
 const { DocumentService } = grpc.loadPackageDefinition(definition).fbs.document.v1;
 const options = { 'grpc.service_config': readFileSync('deploy/service_config.json', 'utf8') }; // retries, deadlines
 const documents = new DocumentService(address, grpc.credentials.createInsecure(), options);
+const facts = { reason: { type: 'string', id: 1 }, metadata: { keyType: 'string', type: 'string', id: 3 } };
+const { ErrorInfo } = protoLoader.fromJSON({ nested: { ErrorInfo: { fields: facts } } }); // google/rpc/error_details
 const call = (method, request) => promisify(documents[method]).call(documents, request);
 
 const draft = { name: 'CTR-2026-0007', title: 'Lease of the lighthouse' };
@@ -30,10 +31,10 @@ await new Promise((resolve, reject) => {
 });
 const frames = await documents.downloadContent(key).toArray();
 console.log('read back', frames.reduce((bytes, { chunk }) => bytes + (chunk?.length ?? 0), 0), 'bytes');
-
 await call('archiveDocument', key).catch((error) => {
     const [status] = error.metadata.get('grpc-status-details-bin').map(definition['google.rpc.Status'].deserialize);
-    const details = status.details.map(({ type_url: kind }) => kind.split('.').pop()).join(', ');
-    console.log(`${grpc.status[error.code]} with ${details}: ${error.details}`);
+    const { value } = status.details.find(({ type_url: type }) => type.endsWith('/google.rpc.ErrorInfo'));
+    const { reason, metadata } = ErrorInfo.deserialize(value);
+    console.log(`${grpc.status[error.code]} ${reason}: allowed from ${metadata.allowed_from}`);
 });
 documents.close();

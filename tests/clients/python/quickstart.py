@@ -1,5 +1,4 @@
-# pip install grpcio-tools grpcio-status; then, at the root of this repository: quickstart.py 127.0.0.1:50051 acme_corp
-
+# pip install grpcio-tools grpcio-status; then, at the root of this repository: quickstart.py HOST:PORT SOLUTION
 import hashlib
 import sys
 import uuid
@@ -16,7 +15,6 @@ with open("deploy/service_config.json") as retries_and_deadlines:
     options = [("grpc.service_config", retries_and_deadlines.read())]
 with grpc.insecure_channel(address, options) as channel:
     documents = services.DocumentServiceStub(channel)
-
     draft = fbs.Document(name="CTR-2026-0007", title="Lease of the lighthouse")
     create = fbs.CreateDocumentRequest(solution=solution, document=draft, request_id=str(uuid.uuid4()))
     document = documents.CreateDocument(create).document  # may be sent again after any error: it has a request_id
@@ -36,5 +34,6 @@ with grpc.insecure_channel(address, options) as channel:
         documents.ArchiveDocument(fbs.ArchiveDocumentRequest(etag=document.etag, **key))
     except grpc.RpcError as error:
         info = error_details_pb2.ErrorInfo()
-        rpc_status.from_call(error).details[0].Unpack(info)
+        for detail in rpc_status.from_call(error).details:
+            detail.Unpack(info)  # nothing happens if it is of another type
         print(f"{error.code().name} {info.reason}: allowed from {info.metadata['allowed_from']}")
