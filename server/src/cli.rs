@@ -1,6 +1,8 @@
 //! The command line: one file a subcommand. Part of the binary; services are called through the client crate.
 
 mod check;
+mod completions;
+mod databases;
 #[cfg(feature = "dev")]
 mod dev;
 mod documents;
@@ -8,6 +10,7 @@ mod explain;
 pub(crate) mod logging;
 mod output;
 mod resolve;
+mod routes;
 mod schema;
 mod serve;
 
@@ -42,8 +45,14 @@ enum Command {
     Resolve(resolve::ResolveArgs),
     /// Show how that is decided: every rule tried, and what would change it.
     Explain(explain::ExplainArgs),
-    /// List, read, create, change, delete a solution's documents.
+    /// List where all solutions live.
+    Routes(routes::RoutesArgs),
+    /// List the databases that hold an app's data.
+    Databases(databases::DatabasesArgs),
+    /// A solution's documents: read, change, approve, search, upload, download.
     Documents(Box<documents::DocumentsArgs>),
+    /// Print what a shell needs to complete this command line.
+    Completions(completions::Completions),
     /// Run everything on this machine, with a private Postgres and sample solutions.
     #[cfg(feature = "dev")]
     Dev(dev::Dev),
@@ -70,7 +79,10 @@ impl Arguments {
             Command::Schema(command) => command.run().await,
             Command::Resolve(command) => command.run().await.map_err(CliError::Client),
             Command::Explain(command) => command.run().await.map_err(CliError::Client),
+            Command::Routes(command) => command.run().await.map_err(CliError::Client),
+            Command::Databases(command) => command.run().await.map_err(CliError::Client),
             Command::Documents(command) => command.run().await.map_err(CliError::Client),
+            Command::Completions(command) => command.run().map_err(CliError::Client),
             #[cfg(feature = "dev")]
             Command::Dev(command) => command.run().await,
         }
@@ -101,6 +113,11 @@ impl std::fmt::Display for CliError {
             Self::Client(error) => formatter.write_str(error.report().trim_end()),
         }
     }
+}
+
+/// How many entries of a listing, as typed: not none.
+pub(crate) fn limit(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|limit| *limit > 0).ok_or_else(|| "is not a number from 1 on".to_owned())
 }
 
 /// An error and everything underneath it, on one line.

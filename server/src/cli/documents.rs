@@ -1,23 +1,27 @@
 //! `fbs-router documents`: a solution's documents from the command line.
 //!
-//! Each command is one call, and tells which database served it. A mutation may be repeated with `--request-id`.
+//! Each command is one call, a listing one a page, and tells which database served it. A mutation may be repeated
+//! with `--request-id`.
 
 use clap::{Args, Subcommand};
-use fbs_router_client::{
-    Documents,
-    prost_types::FieldMask,
-    v1::{
-        CreateDocumentRequest, DeleteDocumentRequest, GetDocumentRequest, ListDocumentsRequest,
-        UndeleteDocumentRequest, UpdateDocumentRequest,
-    },
-};
+use fbs_router_client::Documents;
 
-use super::output::{CliError, ServiceArgs, json};
+use super::output::{CliError, ServiceArgs};
 
+mod document_types;
+mod download;
+mod edit;
 mod fields;
+mod filter;
+mod history;
+mod list;
+mod paging;
+mod progress;
+mod search;
 mod show;
-
-use fields::{ChangeArgs, DraftArgs};
+mod stats;
+mod upload;
+mod workflow;
 
 /// Lists, reads and changes a solution's documents
 #[derive(Debug, Args)]
@@ -29,18 +33,40 @@ pub(crate) struct DocumentsArgs {
 /// What is done with the documents.
 #[derive(Debug, Subcommand)]
 pub(crate) enum DocumentsCommand {
-    /// Lists one page, newest first
-    List(ListArgs),
+    /// Lists one page, newest first; or all
+    List(list::ListArgs),
     /// Shows one document; also while it is deleted
-    Get(GetArgs),
+    Get(edit::GetArgs),
     /// Creates a document in DRAFT
-    Create(CreateArgs),
+    Create(edit::CreateArgs),
     /// Changes the given fields; only in DRAFT and REJECTED
-    Update(UpdateArgs),
+    Update(edit::UpdateArgs),
     /// Marks a document deleted; it is purged later
-    Delete(DeleteArgs),
+    Delete(edit::DeleteArgs),
     /// Takes a delete back
-    Undelete(UndeleteArgs),
+    Undelete(edit::UndeleteArgs),
+    /// Hands a document in: DRAFT or REJECTED to PENDING, or to APPROVED if its type needs no approval
+    Submit(workflow::SubmitArgs),
+    /// Approves what was read: PENDING to APPROVED
+    Approve(workflow::ApproveArgs),
+    /// Rejects what was read, and says why: PENDING to REJECTED
+    Reject(workflow::RejectArgs),
+    /// Closes a document for good: APPROVED or REJECTED to ARCHIVED
+    Archive(workflow::ArchiveArgs),
+    /// Tells what happened to a document, oldest first
+    History(history::HistoryArgs),
+    /// Finds documents by their words, best first
+    Search(search::SearchArgs),
+    /// Counts documents by state, type and category
+    Stats(stats::StatsArgs),
+    /// Lists the document types and their rules
+    Types(document_types::TypesArgs),
+    /// Defines or replaces a document type
+    PutType(document_types::PutTypeArgs),
+    /// Sends a file as a document's content; only in DRAFT and REJECTED
+    Upload(upload::UploadArgs),
+    /// Fetches a document's content into a file
+    Download(download::DownloadArgs),
 }
 
 /// Whose documents, and where they must be.
@@ -67,89 +93,6 @@ pub(crate) struct MutationArgs {
     actor: Option<String>,
 }
 
-/// Arguments of `documents list`.
-#[derive(Debug, Args)]
-pub(crate) struct ListArgs {
-    #[command(flatten)]
-    scope: ScopeArgs,
-    /// Most documents of the page; 50 unless given, at most 500
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..))]
-    page_size: Option<i32>,
-    /// Where the previous page ended
-    #[arg(long, value_name = "TOKEN")]
-    page_token: Option<String>,
-    /// Deleted ones too
-    #[arg(long)]
-    show_deleted: bool,
-    /// create_time, update_time, name or title, with " desc" for the other way round
-    #[arg(long, value_name = "ORDER")]
-    order_by: Option<String>,
-}
-
-/// Arguments of `documents get`.
-#[derive(Debug, Args)]
-pub(crate) struct GetArgs {
-    /// Id of the document
-    document_id: String,
-    #[command(flatten)]
-    scope: ScopeArgs,
-}
-
-/// Arguments of `documents create`.
-#[derive(Debug, Args)]
-pub(crate) struct CreateArgs {
-    #[command(flatten)]
-    draft: DraftArgs,
-    /// UUID of the new document; made by the service unless given
-    #[arg(long, value_name = "UUID")]
-    document_id: Option<String>,
-    #[command(flatten)]
-    mutation: MutationArgs,
-    #[command(flatten)]
-    scope: ScopeArgs,
-}
-
-/// Arguments of `documents update`.
-#[derive(Debug, Args)]
-pub(crate) struct UpdateArgs {
-    /// Id of the document
-    document_id: String,
-    #[command(flatten)]
-    change: ChangeArgs,
-    /// Fail unless the document still has this etag
-    #[arg(long)]
-    etag: Option<String>,
-    #[command(flatten)]
-    mutation: MutationArgs,
-    #[command(flatten)]
-    scope: ScopeArgs,
-}
-
-/// Arguments of `documents delete`.
-#[derive(Debug, Args)]
-pub(crate) struct DeleteArgs {
-    /// Id of the document
-    document_id: String,
-    /// Fail unless the document still has this etag
-    #[arg(long)]
-    etag: Option<String>,
-    #[command(flatten)]
-    mutation: MutationArgs,
-    #[command(flatten)]
-    scope: ScopeArgs,
-}
-
-/// Arguments of `documents undelete`.
-#[derive(Debug, Args)]
-pub(crate) struct UndeleteArgs {
-    /// Id of the document
-    document_id: String,
-    #[command(flatten)]
-    mutation: MutationArgs,
-    #[command(flatten)]
-    scope: ScopeArgs,
-}
-
 // === impl DocumentsArgs ===
 
 impl DocumentsArgs {
@@ -162,6 +105,17 @@ impl DocumentsArgs {
             DocumentsCommand::Update(args) => args.run().await,
             DocumentsCommand::Delete(args) => args.run().await,
             DocumentsCommand::Undelete(args) => args.run().await,
+            DocumentsCommand::Submit(args) => args.run().await,
+            DocumentsCommand::Approve(args) => args.run().await,
+            DocumentsCommand::Reject(args) => args.run().await,
+            DocumentsCommand::Archive(args) => args.run().await,
+            DocumentsCommand::History(args) => args.run().await,
+            DocumentsCommand::Search(args) => args.run().await,
+            DocumentsCommand::Stats(args) => args.run().await,
+            DocumentsCommand::Types(args) => args.run().await,
+            DocumentsCommand::PutType(args) => args.run().await,
+            DocumentsCommand::Upload(args) => args.run().await,
+            DocumentsCommand::Download(args) => args.run().await,
         }
     }
 }
@@ -175,103 +129,5 @@ impl ScopeArgs {
 
     fn database(&self) -> String {
         self.database.clone().unwrap_or_default()
-    }
-}
-
-// === impl ListArgs ===
-
-impl ListArgs {
-    async fn run(self) -> Result<(), CliError> {
-        let request = ListDocumentsRequest {
-            page_size: self.page_size.unwrap_or_default(),
-            page_token: self.page_token.unwrap_or_default(),
-            order_by: self.order_by.unwrap_or_default(),
-            show_deleted: self.show_deleted,
-            database: self.scope.database(),
-            ..Default::default()
-        };
-        let page = self.scope.documents().await?.list(request).await?;
-        self.scope.service.show(|| json::served_page(&page, page.served()), || show::page(&page, page.served()))
-    }
-}
-
-// === impl GetArgs ===
-
-impl GetArgs {
-    async fn run(self) -> Result<(), CliError> {
-        let request =
-            GetDocumentRequest { document_id: self.document_id, database: self.scope.database(), ..Default::default() };
-        let found = self.scope.documents().await?.get(request).await?;
-        show::answer(&self.scope.service, &found)
-    }
-}
-
-// === impl CreateArgs ===
-
-impl CreateArgs {
-    async fn run(self) -> Result<(), CliError> {
-        let request = CreateDocumentRequest {
-            document: Some(self.draft.document()),
-            document_id: self.document_id.unwrap_or_default(),
-            request_id: self.mutation.request_id.unwrap_or_default(),
-            actor: self.mutation.actor.unwrap_or_default(),
-            database: self.scope.database(),
-            ..Default::default()
-        };
-        let created = self.scope.documents().await?.create(request).await?;
-        show::answer(&self.scope.service, &created)
-    }
-}
-
-// === impl UpdateArgs ===
-
-impl UpdateArgs {
-    async fn run(self) -> Result<(), CliError> {
-        let (document, paths) = self.change.document_and_mask();
-        let request = UpdateDocumentRequest {
-            document_id: self.document_id,
-            document: Some(document),
-            update_mask: Some(FieldMask { paths }),
-            request_id: self.mutation.request_id.unwrap_or_default(),
-            actor: self.mutation.actor.unwrap_or_default(),
-            etag: self.etag.unwrap_or_default(),
-            database: self.scope.database(),
-            ..Default::default()
-        };
-        let updated = self.scope.documents().await?.update(request).await?;
-        show::answer(&self.scope.service, &updated)
-    }
-}
-
-// === impl DeleteArgs ===
-
-impl DeleteArgs {
-    async fn run(self) -> Result<(), CliError> {
-        let request = DeleteDocumentRequest {
-            document_id: self.document_id,
-            etag: self.etag.unwrap_or_default(),
-            request_id: self.mutation.request_id.unwrap_or_default(),
-            actor: self.mutation.actor.unwrap_or_default(),
-            database: self.scope.database(),
-            ..Default::default()
-        };
-        let deleted = self.scope.documents().await?.delete(request).await?;
-        show::answer(&self.scope.service, &deleted)
-    }
-}
-
-// === impl UndeleteArgs ===
-
-impl UndeleteArgs {
-    async fn run(self) -> Result<(), CliError> {
-        let request = UndeleteDocumentRequest {
-            document_id: self.document_id,
-            request_id: self.mutation.request_id.unwrap_or_default(),
-            actor: self.mutation.actor.unwrap_or_default(),
-            database: self.scope.database(),
-            ..Default::default()
-        };
-        let restored = self.scope.documents().await?.undelete(request).await?;
-        show::answer(&self.scope.service, &restored)
     }
 }

@@ -22,9 +22,9 @@ pub(crate) struct ServiceArgs {
     /// Where the service listens: http://host:port or unix:/path/to.sock
     #[arg(long, value_name = "URL", env = "FBS_ROUTER_URL", default_value = "http://127.0.0.1:50051")]
     pub(crate) server_url: String,
-    /// Longest time for each call
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
-    pub(crate) timeout: Duration,
+    /// Longest time for each call; 10s unless given, and as long as it gets on for content
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub(crate) timeout: Option<Duration>,
     /// Protobuf JSON for scripts instead of tables for people
     #[arg(long)]
     pub(crate) json: bool,
@@ -42,6 +42,15 @@ pub(crate) enum CliError {
     /// The terminal or pipe cannot be written to.
     #[error("cannot write the result")]
     Output(#[source] io::Error),
+    /// A file cannot be read or written.
+    #[error("{0}")]
+    File(String, #[source] io::Error),
+    /// Not done, to be on the safe side: what stands in the way, and the line that mends it.
+    #[error("{0}")]
+    Refused(String, &'static str),
+    /// Flags that do not go together, where only their values tell.
+    #[error("{0}")]
+    Usage(&'static str),
 }
 
 // === impl ServiceArgs ===
@@ -49,8 +58,13 @@ pub(crate) enum CliError {
 impl ServiceArgs {
     /// Connects, or says how to start what is missing.
     pub(crate) async fn connect(&self) -> Result<Client, CliError> {
-        let builder = Client::builder().deadline(self.timeout).user_agent("fbs-router-cli");
-        builder.connect(&self.server_url).await.map_err(CliError::Connect)
+        let builder = Client::builder().user_agent("fbs-router-cli");
+        let client = builder.connect(&self.server_url).await.map_err(CliError::Connect)?;
+        // Asked for in so many words it holds for content too, which otherwise has no deadline.
+        Ok(match self.timeout {
+            Some(timeout) => client.with_deadline(timeout),
+            None => client,
+        })
     }
 
     /// Prints the one form that was asked for.
@@ -70,7 +84,8 @@ impl CliError {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Connect(error) if error.kind() == ErrorKind::Configuration => 2,
-            Self::Connect(_) | Self::Call(_) | Self::Output(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Connect(_) | Self::Call(_) | Self::Output(_) | Self::File(..) | Self::Refused(..) => 1,
         }
     }
 
@@ -80,6 +95,9 @@ impl CliError {
             Self::Connect(error) => problem::unreachable(error),
             Self::Call(error) => problem::call(error),
             Self::Output(error) => format!("error: cannot write the result: {error}\n"),
+            Self::File(problem, error) => format!("error: {}: {error}\n", table::clean(problem)),
+            Self::Refused(problem, remedy) => format!("error: {}\n  {remedy}\n", table::clean(problem)),
+            Self::Usage(problem) => format!("error: {problem}\n"),
         }
     }
 }
@@ -104,8 +122,15 @@ pub(crate) fn placement(placement: Placement) -> &'static str {
     }
 }
 
+/// Says on stderr that a listing was cut: stdout has the listing and nothing else.
+pub(crate) fn note_cut(truncated: bool, limit: usize) {
+    if truncated {
+        eprintln!("cut at {limit}: there are more; --limit N shows them");
+    }
+}
+
 /// Writes to stdout. A reader who has gone, such as `head`, is no failure.
-fn print(text: &str) -> Result<(), CliError> {
+pub(crate) fn print(text: &str) -> Result<(), CliError> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -94,7 +94,8 @@ pub(crate) fn seconds(time: prost_types::Timestamp) -> String {
     prost_types::Timestamp { nanos: 0, ..time }.to_string()
 }
 
-fn state(number: i32) -> String {
+/// A route's state in words; of an unspecified one none.
+pub(crate) fn state(number: i32) -> String {
     let word = match route::State::try_from(number) {
         Ok(route::State::Active) => "active",
         Ok(route::State::Moving) => "moving",

@@ -17,6 +17,7 @@ pub(super) fn print(platform: &Platform, grpc: SocketAddr, ops: Option<SocketAdd
          \x20 {program} resolve globex{url}             # SYSTEM, {}\n\
          \x20 {program} resolve globex --app fbs_license_manager{url}   # SYSTEM, {}\n\
          \x20 {program} explain acme_corp{url}          # the rules that decided\n\
+         \x20 {program} routes{url}                     # where everybody lives\n\
          \x20 {program} documents list --solution acme_corp{url}\n\
          \x20 {program} documents create --solution globex --name MEMO-1 --title Hello{url}\n",
         cluster.binaries().version,

@@ -168,7 +168,7 @@ impl ChangeArgs {
 // === impl Level ===
 
 impl Level {
-    fn value(self) -> Confidentiality {
+    pub(super) fn value(self) -> Confidentiality {
         match self {
             Self::Public => Confidentiality::Public,
             Self::Internal => Confidentiality::Internal,
@@ -191,12 +191,12 @@ impl Clearable {
     }
 }
 
-fn free_fields(text: &str) -> Result<Struct, String> {
+pub(super) fn free_fields(text: &str) -> Result<Struct, String> {
     let value: serde_json::Value = serde_json::from_str(text).map_err(|error| format!("is not JSON: {error}"))?;
     json::to_free_fields(&value).ok_or_else(|| "is not a JSON object, such as '{\"amount\": 12.5}'".to_owned())
 }
 
-fn time(text: &str) -> Result<Timestamp, String> {
+pub(super) fn time(text: &str) -> Result<Timestamp, String> {
     text.parse().map_err(|_| "is not a time, such as 2027-01-01T00:00:00Z".to_owned())
 }
 

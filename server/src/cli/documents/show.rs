@@ -2,7 +2,7 @@
 
 use fbs_router_client::{
     Answer, Served,
-    v1::{Confidentiality, Document, ListDocumentsResponse, document::State},
+    v1::{Confidentiality, Content, Document, ListDocumentsResponse, document::State},
 };
 
 use crate::cli::{
@@ -18,11 +18,14 @@ pub(super) fn answer(service: &ServiceArgs, answer: &Answer<Document>) -> Result
     )
 }
 
+/// The documents of several pages, one a line.
+pub(super) fn listed(documents: &[Document], served: Option<&Served>) -> String {
+    format!("{}\n{}", rows(documents), served_line(served))
+}
+
 /// A page, one document a line, and how to get the next one.
 pub(super) fn page(page: &ListDocumentsResponse, served: Option<&Served>) -> String {
-    let mut out = if page.documents.is_empty() { "no documents\n".to_owned() } else { rows(&page.documents) };
-    out.push('\n');
-    out.push_str(&served_line(served));
+    let mut out = listed(&page.documents, served);
     if !page.next_page_token.is_empty() {
         out.push_str(&format!("more: --page-token {}\n", table::clean(&page.next_page_token)));
     }
@@ -30,6 +33,9 @@ pub(super) fn page(page: &ListDocumentsResponse, served: Option<&Served>) -> Str
 }
 
 fn rows(documents: &[Document]) -> String {
+    if documents.is_empty() {
+        return "no documents\n".to_owned();
+    }
     let rows: Vec<Vec<String>> = documents
         .iter()
         .map(|document| {
@@ -48,10 +54,7 @@ fn rows(documents: &[Document]) -> String {
 
 fn one(document: &Document) -> String {
     let time = |time: Option<_>| time.map(seconds).unwrap_or_default();
-    let content = document
-        .content
-        .as_ref()
-        .map(|content| format!("{}, {}, {} bytes", content.filename, content.media_type, content.size_bytes));
+    let content = document.content.as_ref().map(content);
     table::facts(&[
         ("id", document.document_id.clone()),
         ("solution", document.solution.clone()),
@@ -81,7 +84,13 @@ fn one(document: &Document) -> String {
 }
 
 fn state(document: &Document) -> String {
-    let word = match State::try_from(document.state) {
+    let word = state_word(document.state);
+    if document.delete_time.is_some() { format!("{word} (deleted)") } else { word.to_owned() }
+}
+
+/// A document's state in words.
+pub(super) fn state_word(state: i32) -> &'static str {
+    match State::try_from(state) {
         Ok(State::Draft) => "draft",
         Ok(State::Pending) => "pending",
         Ok(State::Approved) => "approved",
@@ -89,8 +98,12 @@ fn state(document: &Document) -> String {
         Ok(State::Archived) => "archived",
         Ok(State::Unspecified) => "",
         Err(_) => "newer than this tool",
-    };
-    if document.delete_time.is_some() { format!("{word} (deleted)") } else { word.to_owned() }
+    }
+}
+
+/// A file in a line.
+pub(super) fn content(content: &Content) -> String {
+    format!("{}, {}, {} bytes", content.filename, content.media_type, content.size_bytes)
 }
 
 fn confidentiality(document: &Document) -> String {

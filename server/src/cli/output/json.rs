@@ -15,6 +15,10 @@ use fbs_router_client::{
 };
 use serde_json::{Map, Value, json};
 
+mod lists;
+
+pub(crate) use lists::{database_entries, found, history, solutions, stats, stored_type, types};
+
 /// `ResolveDatabaseResponse`.
 pub(crate) fn resolved(message: &ResolveDatabaseResponse) -> Value {
     let ResolveDatabaseResponse { route: found, cache_ttl } = message;
@@ -40,6 +44,17 @@ pub(crate) fn served_page(message: &ListDocumentsResponse, place: Option<&Served
     let ListDocumentsResponse { documents, next_page_token } = message;
     let documents: Vec<_> = documents.iter().map(document).collect();
     object(json!({ "documents": documents, "nextPageToken": next_page_token }), [("served", place.map(served))])
+}
+
+/// The documents of several pages, beside the database that served them.
+pub(crate) fn listed(documents: &[Document], truncated: bool, place: Option<&Served>) -> Value {
+    let documents: Vec<_> = documents.iter().map(document).collect();
+    object(json!({ "documents": documents, "truncated": truncated }), [("served", place.map(served))])
+}
+
+/// Content that was downloaded, where it was put, and the database that served it.
+pub(crate) fn downloaded(message: &Content, path: &str, place: Option<&Served>) -> Value {
+    object(json!({ "content": content(message), "path": path }), [("served", place.map(served))])
 }
 
 fn served(place: &Served) -> Value {

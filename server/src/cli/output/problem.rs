@@ -45,10 +45,31 @@ pub(crate) fn details(error: &Error) -> String {
             clean(request_id)
         );
     }
+    if let Some(step) = missing_step(error) {
+        let _ = writeln!(out, "{step}");
+    }
+    if let Some(etag) = error.metadata().get("current_etag") {
+        let _ = writeln!(out, "its etag is now {}", clean(etag));
+    }
     if let Some(remedy) = error.reason().and_then(remedy) {
         let _ = writeln!(out, "{remedy}");
     }
     out
+}
+
+/// What a refused step of the workflow is made from, and what leads there from where the document is.
+fn missing_step(error: &Error) -> Option<String> {
+    if error.reason() != Some(ErrorReason::StateTransitionInvalid) {
+        return None;
+    }
+    let (allowed, state) = (error.metadata().get("allowed_from")?, error.metadata().get("state")?);
+    let leads = |step| format!(": fbs-router documents {step} comes first");
+    let next = match state.as_str() {
+        "DRAFT" | "REJECTED" => leads("submit"),
+        "PENDING" => leads("approve or reject"),
+        _ => String::new(),
+    };
+    Some(format!("the document is {}, this step is made from {}{next}", clean(state), clean(allowed)))
 }
 
 /// Of `UNAVAILABLE` a lost COMMIT is one; a repeat with the same id is harmless where nothing has happened.
@@ -93,6 +114,14 @@ fn remedy(reason: ErrorReason) -> Option<&'static str> {
         Reason::RequestIdReused => "leave --request-id out for a new request",
         Reason::DocumentExists => "leave --document-id out, and the service makes one",
         Reason::DocumentNotFound => "fbs-router documents list --show-deleted tells which there are",
+        Reason::DocumentNotEditable => {
+            "fbs-router documents reject makes a pending one editable again; others are as they are for good"
+        }
+        Reason::DocumentNotDeleted => "there is no delete to take back",
+        Reason::SelfApproval => "somebody else approves it; --actor WHO, if you may act for others",
+        Reason::ContentNotAllowed => "fbs-router documents types tells what its type takes",
+        Reason::ContentNotFound => "fbs-router documents upload gives it one",
+        Reason::ChecksumMismatch => "upload it again: the file changed while it was read",
         _ => return None,
     })
 }

@@ -22,6 +22,19 @@ pub(crate) fn whole(headings: &[&str], rows: &[Vec<String>]) -> String {
     aligned(&lines)
 }
 
+/// As [`list`], with the last column whole: nothing stands to the right of it.
+pub(crate) fn list_with_text(headings: &[&str], rows: &[Vec<String>]) -> String {
+    let mut lines: Vec<Vec<String>> = vec![headings.iter().map(|heading| (*heading).to_owned()).collect()];
+    lines.extend(rows.iter().map(|row| {
+        let last = row.len().saturating_sub(1);
+        let cell = |(column, cell): (usize, &String)| {
+            if column == last { clean(cell) } else { cut(&clean(cell), CELL_CHARS) }
+        };
+        row.iter().enumerate().map(cell).collect()
+    }));
+    aligned(&lines)
+}
+
 /// One fact a line, the names aligned. Facts without a value are left out.
 pub(crate) fn facts(facts: &[(&str, String)]) -> String {
     let lines: Vec<Vec<String>> = facts
@@ -106,7 +119,9 @@ mod tests {
     #[test]
     fn long_cells_are_cut_on_characters() {
         let cell = "ä".repeat(100);
-        let text = list(&["TITLE"], &[vec![cell]]);
+        let text = list(&["TITLE"], &[vec![cell.clone()]]);
         assert_eq!(text.lines().last().unwrap().chars().count(), CELL_CHARS);
+        let text = list_with_text(&["TITLE", "TEXT"], &[vec![cell.clone(), format!("{cell}\n")]]);
+        assert_eq!(text.lines().last().unwrap().chars().count(), CELL_CHARS + GAP.len() + 102, "{text}");
     }
 }

@@ -1,4 +1,4 @@
-use fbs_router_client::v1::resolve_result::Outcome;
+use fbs_router_client::v1::{DocumentTransition, GetDocumentStatsResponse, resolve_result::Outcome};
 
 use super::*;
 
@@ -61,4 +61,32 @@ fn an_explanation_has_its_outcome_either_way() {
 fn sixty_four_bit_numbers_are_strings() {
     let message = Database { system_identifier: u64::MAX, ..Default::default() };
     assert_eq!(database(&message)["systemIdentifier"], "18446744073709551615");
+}
+
+#[test]
+fn collected_listings_say_whether_they_were_cut() {
+    assert_eq!(solutions(&[], false), json!({ "solutions": [], "truncated": false }));
+    assert_eq!(database_entries(&[], true), json!({ "entries": [], "truncated": true }));
+    assert_eq!(listed(&[], true, None), json!({ "documents": [], "truncated": true }));
+}
+
+#[test]
+fn counts_are_sixty_four_bit_numbers_too() {
+    let message = GetDocumentStatsResponse {
+        total: 3,
+        by_state: [("DRAFT".to_owned(), 3)].into(),
+        created_last_30_days: 2,
+        ..Default::default()
+    };
+    let json = stats(&message, None);
+    assert_eq!((&json["total"], &json["byState"]["DRAFT"]), (&json!("3"), &json!("3")));
+    assert_eq!(json["createdLast30Days"], "2");
+}
+
+#[test]
+fn a_step_has_its_states_by_name() {
+    let step = DocumentTransition { from_state: 1, to_state: 77, actor: "ada".into(), ..Default::default() };
+    let json = history(&[step], false, None);
+    assert_eq!(json["transitions"][0]["fromState"], "STATE_DRAFT");
+    assert_eq!(json["transitions"][0]["toState"], 77);
 }
