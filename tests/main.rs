@@ -9,6 +9,7 @@ mod bad_input;
 mod batch;
 mod cancel;
 mod client;
+mod cli;
 mod content;
 mod documents;
 mod faults;
