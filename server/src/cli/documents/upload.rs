@@ -88,7 +88,8 @@ impl UploadArgs {
             let file = File::open(&self.file).await.map_err(|error| self.unreadable(error))?;
             let outcome = documents.upload(upload.clone(), bar.wrap_async_read(file)).await;
             match outcome {
-                Err(error) if error.retryable() && attempt < ATTEMPTS => wait(&error).await,
+                // While nothing was read the client has tried again by itself.
+                Err(error) if error.retryable() && bar.position() > 0 && attempt < ATTEMPTS => wait(&error).await,
                 outcome => {
                     bar.finish_and_clear();
                     return Ok(outcome?);
