@@ -444,3 +444,42 @@ async fn a_purged_document_takes_its_content_with_it_some_at_a_time() {
     }
     assert_eq!(left, [(1, 50), (1, 0), (0, 0)]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_whose_caller_leaves_while_it_is_begun_leaves_nothing() {
+    let world = World::new().await;
+    let replica = world.replica().await;
+    let document = replica.make("globex", "N").await;
+    let witness = "CREATE SCHEMA witness; CREATE TABLE witness.begun (content_id uuid); \
+                   CREATE FUNCTION witness.note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER \
+                   AS 'BEGIN INSERT INTO witness.begun VALUES (NEW.content_id); PERFORM pg_sleep(0.2); RETURN NEW; END'; \
+                   CREATE TRIGGER note AFTER INSERT ON fbs_document.content FOR EACH ROW EXECUTE FUNCTION witness.note()";
+    world.run(SYSTEM_DATABASE, witness).await;
+    let mut other = world.platform.cluster.connect(SYSTEM_DATABASE).await.unwrap();
+    for round in 1..=5 {
+        // The transaction that begins it waits for somebody else's lock, and takes its time then.
+        let held = other.transaction().await.unwrap();
+        held.batch_execute("SELECT pg_advisory_xact_lock(fbs_router.solution_lock('globex'))").await.unwrap();
+        let header = header("globex", &document.document_id, declared("a", b"x"));
+        let begun = stream::iter([first(header)]).chain(stream::pending());
+        let mut client = replica.documents();
+        let call = tokio::spawn(async move { client.upload_content(begun).await });
+        let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+        soon("it waits", async || match world.count(SYSTEM_DATABASE, waiting).await {
+            1 => Ok(()),
+            count => Err(count),
+        })
+        .await;
+        call.abort();
+        // On the same connection, so answered after the service has seen that the caller left.
+        assert_eq!(replica.health("liveness").await.unwrap(), 1);
+        held.commit().await.unwrap();
+        // What was begun after all is removed.
+        soon("it was begun", async || match world.count(SYSTEM_DATABASE, "SELECT count(*) FROM witness.begun").await {
+            count if count == round => Ok(()),
+            count => Err(count),
+        })
+        .await;
+        world.only(SYSTEM_DATABASE, (0, 0)).await;
+    }
+}

@@ -54,7 +54,8 @@ struct Staged {
     /// Taken when dropped.
     session: Option<Session>,
     content_id: ContentId,
-    published: bool,
+    /// Something of it may be stored that nobody sees.
+    stored: bool,
     settings: config::Content,
 }
 
@@ -82,8 +83,14 @@ impl Documents {
         let principal = session.call().principal.id().into();
         let mutation =
             Mutation { method: "UploadContent", principal, actor, repeat, kept: self.settings.request_id_ttl };
-        let mut staged = Staged { session: Some(session), content_id: Uuid::new_v4(), published: false, settings };
-        let outcome = staged.run(incoming, mutation, what).await;
+        // In a task of its own: if the caller leaves meanwhile, its outcome is dropped, and so is what it stored.
+        let begun = tokio::spawn(Staged::begin(session, settings, mutation.clone(), what.clone())).await;
+        let Ok((mut staged, begun)) = begun else { return Err(status(&Error::internal("an upload panicked"))) };
+        let outcome = match begun {
+            Ok(Begun::New) => staged.run(incoming, mutation, what).await,
+            Ok(Begun::Repeat(change)) => Ok(*change),
+            Err(error) => Err(Failed::Ours(error)),
+        };
         let Some(session) = &staged.session else {
             return Err(status(&Error::internal("an upload without a session")));
         };
@@ -131,20 +138,35 @@ impl Incoming {
 // === impl Staged ===
 
 impl Staged {
+    /// Makes room for the bytes, unless there is nothing to do or something is wrong.
+    async fn begin(
+        mut session: Session,
+        settings: config::Content,
+        mutation: Mutation,
+        upload: Upload,
+    ) -> (Self, Result<Begun>) {
+        let content_id = Uuid::new_v4();
+        let overall = session.call().deadline;
+        session.due(overall.within(settings.step));
+        let begun = content::begin(&mut session, &mutation, content_id, &upload).await;
+        // Also where the answer to COMMIT may have been lost.
+        let stored = match &begun {
+            Ok(Begun::New) => true,
+            Ok(Begun::Repeat(_)) => false,
+            Err(error) => {
+                matches!(error, Error::DatabaseUnavailable { .. } | Error::DeadlineExceeded(_) | Error::OutcomeUnknown)
+            }
+        };
+        (Self { session: Some(session), content_id, stored, settings }, begun)
+    }
+
     async fn run(&mut self, mut incoming: Incoming, mutation: Mutation, upload: Upload) -> Result<Change, Failed> {
         let overall = incoming.deadline;
         let content_id = self.content_id;
-        match content::begin(self.session(overall)?, &mutation, content_id, &upload).await? {
-            Begun::New => {}
-            Begun::Repeat(change) => {
-                self.published = true;
-                return Ok(*change);
-            }
-        }
         self.receive(&mut incoming, &upload.declared).await?;
         let change = content::publish(self.session(overall)?, mutation, content_id, upload).await?;
         // Another one may stand there: a repeat that was faster.
-        self.published = change.stored.content.as_ref().is_some_and(|content| content.content_id == content_id);
+        self.stored = change.stored.content.as_ref().is_none_or(|content| content.content_id != content_id);
         Ok(change)
     }
 
@@ -203,7 +225,7 @@ impl Staged {
 impl Drop for Staged {
     /// Also when the caller has gone, and this future with it.
     fn drop(&mut self) {
-        let (Some(mut session), false) = (self.session.take(), self.published) else { return };
+        let (Some(mut session), true) = (self.session.take(), self.stored) else { return };
         let content_id = self.content_id;
         session.due(Deadline::after(self.settings.transfer));
         // Not waited for: the caller has his answer. What a process leaves that ends now expires and is removed in passing.
