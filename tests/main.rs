@@ -19,6 +19,7 @@ mod isolation;
 mod listing;
 mod lists;
 mod no_ddl;
+mod readme;
 mod repeats;
 mod routing;
 mod search;

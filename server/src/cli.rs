@@ -72,6 +72,21 @@ pub(crate) enum CliError {
 }
 
 impl Arguments {
+    /// What is logged unless something else is asked for: commands that call a service say themselves what went wrong.
+    pub(crate) fn log_level(&self) -> &'static str {
+        match &self.command {
+            Command::Serve(_) | Command::Check(_) | Command::Schema(_) => "info",
+            Command::Resolve(_)
+            | Command::Explain(_)
+            | Command::Routes(_)
+            | Command::Databases(_)
+            | Command::Documents(_)
+            | Command::Completions(_) => "error",
+            #[cfg(feature = "dev")]
+            Command::Dev(_) => "info",
+        }
+    }
+
     pub(crate) async fn run(self) -> Result<(), CliError> {
         match self.command {
             Command::Serve(command) => command.run().await,

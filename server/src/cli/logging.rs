@@ -7,9 +7,9 @@ use tracing_subscriber::{EnvFilter, Layer, filter::filter_fn, layer::SubscriberE
 /// How logs look.
 #[derive(Debug, Args)]
 pub(crate) struct Logging {
-    /// What is logged: a level, or directives such as `info,fbs_router=debug`.
-    #[arg(long, global = true, env = "FBS_ROUTER_LOG", default_value = "info", value_name = "FILTER")]
-    log: String,
+    /// What is logged: a level, or directives such as `info,fbs_router=debug`; a service logs `info`, other commands `error`.
+    #[arg(long, global = true, env = "FBS_ROUTER_LOG", value_name = "FILTER")]
+    log: Option<String>,
     /// As what.
     #[arg(long, global = true, env = "FBS_ROUTER_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
     log_format: Format,
@@ -21,9 +21,9 @@ enum Format {
     Json,
 }
 
-/// Starts logging. A filter that cannot be read falls back to `info`, and says so.
-pub(crate) fn start(logging: &Logging) {
-    let (filter, problem) = match EnvFilter::try_new(&logging.log) {
+/// Starts logging at `level` unless told otherwise. A filter that cannot be read falls back to `info`, and says so.
+pub(crate) fn start(logging: &Logging, level: &str) {
+    let (filter, problem) = match EnvFilter::try_new(logging.log.as_deref().unwrap_or(level)) {
         Ok(filter) => (filter, None),
         Err(problem) => (EnvFilter::new("info"), Some(problem)),
     };
