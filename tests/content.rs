@@ -44,6 +44,13 @@ impl Replica {
     }
 }
 
+/// Frames as they come out of a channel.
+fn received(
+    receiver: tokio::sync::mpsc::Receiver<UploadContentRequest>,
+) -> impl stream::Stream<Item = UploadContentRequest> {
+    stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|frame| (frame, receiver)) })
+}
+
 fn invalid(reason: &str) -> Refusal {
     failure(Code::InvalidArgument, reason)
 }
@@ -128,6 +135,7 @@ async fn what_is_not_as_declared_is_refused_with_its_reason_and_leaves_nothing()
             ("CONTENT_INVALID", vec![first(right()), first(right())]),
             ("CONTENT_INVALID", vec![first(right()), chunk(&bytes[..9]), chunk(&[])]),
             ("CONTENT_INVALID", vec![first(right()), chunk(&vec![0; 1024 * 1024 + 1])]),
+            ("CONTENT_INVALID", vec![first(right()), chunk(&vec![0; 4 * 1024 * 1024 + 1])]),
             ("CONTENT_INVALID", vec![first(right()), UploadContentRequest { frame: None }]),
             ("CHECKSUM_MISMATCH", with(&|content| content.sha256[31] ^= 1)),
             ("CHECKSUM_MISMATCH", with(&|content| content.size_bytes -= 1)),
@@ -240,6 +248,102 @@ async fn a_type_says_which_files_its_documents_may_have() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rules_that_change_while_content_comes_hold_for_it() {
+    let world = World::new().await;
+    let replica = world.replica().await;
+    let scan = creation("globex", Document { document_type: "scan".into(), ..draft("N") });
+    let id = replica.ask_create(scan).await.unwrap().document_id;
+    let (sender, receiver) = tokio::sync::mpsc::channel(1);
+    let mut client = replica.documents();
+    let call = tokio::spawn(async move { client.upload_content(received(receiver)).await });
+    sender.send(first(header("globex", &id, declared("a.exe", b"x")))).await.unwrap();
+    soon("the upload has begun", async || match world.stored(SYSTEM_DATABASE).await {
+        (1, 0) => Ok(()),
+        found => Err(format!("{found:?}")),
+    })
+    .await;
+    let rules = DocumentType {
+        code: "scan".into(),
+        name: "Scan".into(),
+        allowed_extensions: vec!["pdf".into()],
+        ..DocumentType::default()
+    };
+    replica.ask_put_type(definition("globex", rules)).await.unwrap();
+    sender.send(chunk(b"x")).await.unwrap();
+    drop(sender);
+    assert_eq!(refusal(&call.await.unwrap().unwrap_err()), invalid("CONTENT_NOT_ALLOWED"));
+    world.only(SYSTEM_DATABASE, (0, 0)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_content_that_became_visible_stays_whoever_left_meanwhile() {
+    let world = World::new().await;
+    let replica = world.replica().await;
+    // The transaction that makes it visible takes its time.
+    let slow = "CREATE SCHEMA slow; CREATE FUNCTION slow.down() RETURNS trigger LANGUAGE plpgsql \
+                AS 'BEGIN PERFORM pg_sleep(0.2); RETURN NEW; END'; GRANT USAGE ON SCHEMA slow TO PUBLIC; \
+                CREATE TRIGGER slow AFTER UPDATE ON fbs_document.document FOR EACH ROW EXECUTE FUNCTION slow.down()";
+    for (solution, database) in [("acme_corp", ACME_DATABASE), ("globex", SYSTEM_DATABASE)] {
+        let id = replica.make(solution, "N").await.document_id;
+        world.run(database, slow).await;
+        let content = noise(3 * PIECE);
+        let all = frames(header(solution, &id, declared("a", &content)), &content, PIECE);
+        let mut client = replica.documents();
+        let call = tokio::spawn(async move { client.upload_content(stream::iter(all)).await });
+        let at_work = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+        soon("it is made visible", async || match world.count("postgres", at_work).await {
+            1 => Ok(()),
+            count => Err(count),
+        })
+        .await;
+        call.abort();
+        soon("it is visible", async || match replica.read(solution, &id).await.unwrap().content {
+            Some(content) => Ok(content),
+            None => Err("not yet"),
+        })
+        .await;
+        // Whatever follows from the caller's leaving has been asked for before this.
+        assert_eq!(replica.health("liveness").await.unwrap(), 1);
+        for _ in 0..3 {
+            replica.make(solution, "comes by").await;
+            assert!(replica.download(solution, &id).await.unwrap().1 == content);
+        }
+        assert_eq!(world.stored(database).await, (1, 3));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_is_remembered_no_longer_than_other_requests() {
+    let world = World::new().await;
+    let replica = world.replica_with("[documents]\nrequest_id_ttl = \"1s\"\n").await;
+    let id = replica.make("globex", "N").await.document_id;
+    let header = Header { request_id: request_id(), ..header("globex", &id, declared("a", b"x")) };
+    replica.send_frames(frames(header.clone(), b"x", 1)).await.unwrap();
+    soon("the request is forgotten", async || {
+        let again = replica.send_frames(frames(header.clone(), b"x", 1)).await.unwrap();
+        match again.content.unwrap().generation {
+            2 => Ok(()),
+            generation => Err(generation),
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_files_that_replace_each_other_do_not_pile_up() {
+    let world = World::new().await;
+    let replica = world.replica().await;
+    let id = replica.make("globex", "N").await.document_id;
+    let content = noise(40 * PIECE);
+    let mut most = 0;
+    for _ in 0..6 {
+        replica.upload("globex", &id, "a", &content).await.unwrap();
+        most = most.max(world.stored(SYSTEM_DATABASE).await.1);
+    }
+    assert!(most <= 80, "{most} pieces of 40");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn content_changes_only_where_its_document_may_be_edited() {
     let world = World::new().await;
     let replica = world.replica().await;
@@ -285,9 +389,7 @@ async fn a_document_edited_while_its_content_comes_keeps_the_one_it_had_if_the_c
         let header = Header { etag: if insists { etag } else { String::new() }, ..header };
         let (sender, receiver) = tokio::sync::mpsc::channel(1);
         let mut client = replica.documents();
-        let frames =
-            stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|frame| (frame, receiver)) });
-        let call = tokio::spawn(async move { client.upload_content(frames).await });
+        let call = tokio::spawn(async move { client.upload_content(received(receiver)).await });
         sender.send(first(header)).await.unwrap();
         soon("the upload has begun", async || match world.stored(SYSTEM_DATABASE).await {
             (1.., _) => Ok(()),
@@ -321,9 +423,7 @@ async fn an_upload_repeated_with_its_request_id_happens_once_and_need_not_be_sen
         // Answered from the header alone.
         let (sender, receiver) = tokio::sync::mpsc::channel::<UploadContentRequest>(1);
         sender.send(first(header.clone())).await.unwrap();
-        let open =
-            stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|frame| (frame, receiver)) });
-        let answer = replicas[1].documents().upload_content(open).await.unwrap().into_inner();
+        let answer = replicas[1].documents().upload_content(received(receiver)).await.unwrap().into_inner();
         assert_eq!(answer.document.unwrap().content.unwrap().generation, 1);
         drop(sender);
         let other = Header { content: Some(declared("b", &content)), ..header };

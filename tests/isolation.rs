@@ -174,7 +174,7 @@ async fn with_the_company_of_another_or_none_no_statement_of_the_service_finds_o
         (include_str!("../server/src/documents/read_type.sql"), &[&company, &code_of_type]),
         (include_str!("../server/src/documents/step.sql"), &[&company, &id, &3_i16, &"x"]),
         (include_str!("../server/src/documents/content_keep.sql"), &[&company, &upload, &1_f64]),
-        (include_str!("../server/src/documents/content_publish.sql"), &[&company, &upload]),
+        (include_str!("../server/src/documents/content_publish.sql"), &[&company, &upload, &id]),
         (include_str!("../server/src/documents/content_expire.sql"), &[&company, &id]),
         (include_str!("../server/src/documents/content_give_up.sql"), &[&company, &upload]),
         (include_str!("../server/src/documents/content_remove_pieces.sql"), &[&company, &upload, &100_i64]),
@@ -280,6 +280,29 @@ async fn every_table_of_documents_begins_its_keys_with_the_solution_and_has_poli
         for (column, what) in [(1, "row security"), (2, "a policy"), (3, "the fence"), (4, "keys")] {
             assert!(row.get::<_, bool>(column), "{} lacks {what}", row.get::<_, &str>(0));
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_of_any_kind_keeps_its_solution_from_being_taken_over() {
+    let world = World::new().await;
+    let superuser = world.platform.cluster.connect(SYSTEM_DATABASE).await.unwrap();
+    superuser.batch_execute("SET session_replication_role = replica").await.unwrap();
+    let document = "document (company_id, document_id, name, title, description, document_type, category, tags, \
+                    confidentiality, state, created_by, create_time, update_time) \
+                    VALUES ('globex', gen_random_uuid(), '', '', '', '', '', '{}', 1, 1, '', now(), now())";
+    for insert in [
+        &format!("fbs_document.{document}"),
+        "fbs_document.document_type VALUES ('globex', 'x', '', '', true, '{}', 0, false)",
+        "fbs_document.content VALUES ('globex', gen_random_uuid(), gen_random_uuid(), now())",
+        "fbs_router.request_record VALUES ('globex', '', gen_random_uuid(), '', '', '{}', now(), now())",
+    ] {
+        let holds = async || superuser.query_one("SELECT fbs_router.holds_rows('globex')", &[]).await.unwrap().get(0);
+        superuser.batch_execute(&format!("BEGIN; INSERT INTO {insert}")).await.unwrap();
+        assert!(holds().await, "{insert}");
+        superuser.batch_execute("ROLLBACK").await.unwrap();
+        let empty: bool = holds().await;
+        assert!(!empty, "{insert}");
     }
 }
 

@@ -153,6 +153,27 @@ async fn the_best_comes_first_with_the_text_around_the_hit_and_pages_are_complet
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn texts_that_are_hard_to_parse_or_to_quote_from_are_stored_found_and_answered() {
+    let world = World::new().await;
+    let replica = world.replica().await;
+    let long = |text: &str| Struct {
+        fields: [("k".into(), Value { kind: Some(Kind::StringValue(text.repeat(60_000 / text.len()))) })].into(),
+    };
+    for (name, text) in [("UNDERSCORES", "a_"), ("PATHS", "~/"), ("NUMBERS", "a-1."), ("LETTERS", "b b a ")] {
+        let document = Document { metadata: Some(long(text)), ..draft(name) };
+        replica.ask_create(creation("globex", document)).await.unwrap();
+    }
+    // A phrase that is almost everywhere, and words that are nowhere.
+    for text in ["letters or \"b b b b b\"", "letters -\"a a\"", "letters or \"b b a b b a b b\" or \"c c c\""] {
+        let found = replica.search(query("globex", text)).await.unwrap().results;
+        assert_eq!(found[0].document.as_ref().unwrap().name, "LETTERS", "{text}");
+    }
+    for nothing in ["½", "²", "①"] {
+        assert_eq!(replica.found_names("globex", nothing).await, [""; 0], "{nothing}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_filter_narrows_a_search_also_when_more_match_than_are_ranked() {
     let world = World::new().await;
     let replica = world.replica().await;

@@ -1,6 +1,6 @@
 -- Version 2: workflow history, document types, content, full-text search.
--- Additive for whoever only reads documents; still compatible from 2 only, because version 1 does not count the new rows
--- when it decides whether a solution may be taken over, and would leave them behind.
+-- Compatible from 2 only: version 1 does not count the new rows when it decides whether a solution may be taken over, and would
+-- leave them behind. So this one step is not "schema first, then routers": both change at once.
 
 -- Rules for documents of one kind. A code nobody defined follows the default.
 CREATE TABLE fbs_document.document_type (
@@ -12,8 +12,6 @@ CREATE TABLE fbs_document.document_type (
     allowed_extensions     text[] COLLATE "C" NOT NULL,
     max_content_size_bytes bigint NOT NULL CHECK (max_content_size_bytes >= 0),
     four_eyes              boolean NOT NULL,
-    create_time            timestamptz NOT NULL DEFAULT now(),
-    update_time            timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (company_id, code)
 );
 
@@ -55,6 +53,20 @@ CREATE TABLE fbs_document.content_chunk (
 -- Most files are compressed already.
 ALTER TABLE fbs_document.content_chunk ALTER COLUMN bytes SET STORAGE EXTERNAL;
 
+-- Text for the parser of words, queries included: runs without a blank are broken after 128 characters, because the parser
+-- looks ahead from each of some characters (`a_a_a_…`) to the end of the run, which takes minutes for 64 KiB.
+CREATE FUNCTION fbs_document.searchable(written text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT regexp_replace(written COLLATE "C", '(\S{128})', '\1 ', 'g')
+$$;
+
+-- The texts and numbers of metadata, however deep, without their keys.
+CREATE FUNCTION fbs_document.metadata_text(metadata jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT string_agg(value #>> '{}', ' ')
+      FROM jsonb_path_query(metadata, 'strict $.** ? (@.type() == "string" || @.type() == "number")') AS value
+$$;
+
 -- What full-text search looks at, the most telling first: A name and title, B tags, C description, D metadata. `simple`
 -- folds case as the database's locale does, and knows no language, so no word is lost and every language is treated alike. The solution is a word
 -- too, so that the index, which cannot begin with a column, is bound to the solution all the same; no text yields it,
@@ -64,10 +76,11 @@ CREATE FUNCTION fbs_document.search_words(
 ) RETURNS tsvector
     LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
     SELECT array_to_tsvector(ARRAY[chr(1) || company])
-        || setweight(to_tsvector('pg_catalog.simple', name || ' ' || title), 'A')
-        || setweight(to_tsvector('pg_catalog.simple', array_to_string(tags, ' ')), 'B')
-        || setweight(to_tsvector('pg_catalog.simple', description), 'C')
-        || setweight(jsonb_to_tsvector('pg_catalog.simple', coalesce(metadata, '{}'), '["string", "numeric"]'), 'D')
+        || setweight(to_tsvector('pg_catalog.simple', fbs_document.searchable(name || ' ' || title)), 'A')
+        || setweight(to_tsvector('pg_catalog.simple', fbs_document.searchable(array_to_string(tags, ' '))), 'B')
+        || setweight(to_tsvector('pg_catalog.simple', fbs_document.searchable(description)), 'C')
+        || setweight(to_tsvector('pg_catalog.simple', fbs_document.searchable(coalesce(
+               fbs_document.metadata_text(metadata), ''))), 'D')
 $$;
 
 ALTER TABLE fbs_document.document
@@ -98,27 +111,43 @@ CREATE FUNCTION fbs_document.search_matches(
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
     -- A condition that does not apply is to cost nothing.
-    SET plan_cache_mode = force_custom_plan AS $$
+    SET plan_cache_mode = force_custom_plan
+    -- Changed in it, and as before after it.
+    SET enable_seqscan = on SET enable_indexscan = on AS $$
 DECLARE
     company text COLLATE "C" := current_setting('fbs_router.company_id', true);
+    matches uuid[];
     asked   tsquery := query && ('''' || chr(1) || company || '''')::tsquery;
 BEGIN
-    RETURN QUERY
-        SELECT d.document_id FROM fbs_document.document AS d
-         WHERE d.company_id = company
-           AND d.search @@ asked
-           AND d.delete_time IS NULL
-           AND (states IS NULL OR d.state = ANY (states))
-           AND (document_types IS NULL OR d.document_type = ANY (document_types))
-           AND (below IS NULL OR d.category = below OR starts_with(d.category, below || '/'))
-           AND (all_tags IS NULL OR d.tags @> all_tags)
-           AND (confidentialities IS NULL OR d.confidentiality = ANY (confidentialities))
-           AND (creator IS NULL OR d.created_by = creator)
-           AND (created_from IS NULL OR d.create_time >= created_from)
-           AND (created_until IS NULL OR d.create_time < created_until)
-           AND (expires_before IS NULL OR d.expire_time < expires_before)
-           AND (contains IS NULL OR d.metadata @> contains)
-         ORDER BY d.create_time DESC LIMIT most;
+    -- Words that are none leave an empty query, which would match everything.
+    IF numnode(query) = 0 THEN
+        RETURN;
+    END IF;
+    -- First through the index of words alone, as many as asked for and one: the planner knows how many documents have a
+    -- word, and not how many of this solution. Only if there are more is the order worth walking through, newest first.
+    FOR step IN 1..2 LOOP
+        PERFORM set_config('enable_seqscan', CASE step WHEN 1 THEN 'off' ELSE 'on' END, true),
+                set_config('enable_indexscan', CASE step WHEN 1 THEN 'off' ELSE 'on' END, true);
+        matches := ARRAY(
+            SELECT d.document_id FROM fbs_document.document AS d
+             WHERE d.company_id = company
+               AND d.search @@ asked
+               AND d.delete_time IS NULL
+               AND (states IS NULL OR d.state = ANY (states))
+               AND (document_types IS NULL OR d.document_type = ANY (document_types))
+               AND (below IS NULL OR d.category = below OR starts_with(d.category, below || '/'))
+               AND (all_tags IS NULL OR d.tags @> all_tags)
+               AND (confidentialities IS NULL OR d.confidentiality = ANY (confidentialities))
+               AND (creator IS NULL OR d.created_by = creator)
+               AND (created_from IS NULL OR d.create_time >= created_from)
+               AND (created_until IS NULL OR d.create_time < created_until)
+               AND (expires_before IS NULL OR d.expire_time < expires_before)
+               AND (contains IS NULL OR d.metadata @> contains)
+             ORDER BY CASE WHEN step = 2 THEN d.create_time END DESC
+             LIMIT CASE step WHEN 1 THEN most + 1 ELSE most END);
+        EXIT WHEN cardinality(matches) <= most;
+    END LOOP;
+    RETURN QUERY SELECT unnest(matches);
 END $$;
 REVOKE EXECUTE ON FUNCTION fbs_document.search_matches FROM PUBLIC;
 

@@ -274,6 +274,13 @@ impl Config {
     }
 }
 
+impl Content {
+    /// How long the rows of an upload stay that nobody goes on with: longer than any transfer may take.
+    pub fn kept(&self) -> Duration {
+        self.transfer.max(HOUR)
+    }
+}
+
 impl Listen {
     fn read(mut section: Section<'_>) -> Self {
         let this = Self {

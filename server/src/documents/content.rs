@@ -12,7 +12,7 @@ use super::{
     record, row,
     statements::{
         CONTENT_APPEND, CONTENT_BEGIN, CONTENT_EXPIRE, CONTENT_GIVE_UP, CONTENT_KEEP, CONTENT_PUBLISH, CONTENT_READ,
-        CONTENT_REMOVE, CONTENT_REMOVE_PIECES, CONTENT_SET,
+        CONTENT_REMOVE, CONTENT_REMOVE_PIECES, CONTENT_SET, PURGE_CONTENTS,
     },
 };
 use crate::{
@@ -25,8 +25,6 @@ use crate::{
     routing::{Session, Writer},
 };
 
-/// An upload that nobody goes on with is kept so long: far longer than a client may be silent.
-const EXPIRES: Duration = Duration::from_secs(3_600);
 /// Pieces removed in one transaction.
 const REMOVED: i64 = 100;
 
@@ -48,12 +46,14 @@ pub struct Piece {
     pub bytes: Vec<u8>,
 }
 
-/// Checks everything that can be checked before a byte has come, and makes room for them.
+/// Checks everything that can be checked before a byte has come, and makes room for them. `kept`: how long an upload that
+/// nobody goes on with stays; at least as long as the longest transfer.
 pub async fn begin(
     session: &mut Session,
     mutation: &Mutation,
     content_id: ContentId,
     upload: &Upload,
+    kept: Duration,
 ) -> Result<Begun> {
     let shared = Arc::new((mutation.clone(), upload.clone()));
     session
@@ -68,7 +68,7 @@ pub async fn begin(
                     return Ok(Begun::Repeat(Box::new(Change { stored, own_database })));
                 }
                 admit(writer, upload).await?;
-                let parameters: &[&(dyn ToSql + Sync)] = &[&content_id, &upload.document_id, &EXPIRES.as_secs_f64()];
+                let parameters: &[&(dyn ToSql + Sync)] = &[&content_id, &upload.document_id, &kept.as_secs_f64()];
                 writer.query(&CONTENT_BEGIN, parameters).await?;
                 Ok(Begun::New)
             })
@@ -76,21 +76,28 @@ pub async fn begin(
         .await
 }
 
-/// Adds pieces, each with the position of its first byte.
-pub async fn append(session: &mut Session, content_id: ContentId, pieces: Vec<(i64, bytes::Bytes)>) -> Result<()> {
+/// Adds pieces, each with the position of its first byte, and clears away up to 100 expired ones of the same solution: whoever
+/// replaces large files removes more than he adds.
+pub async fn append(
+    session: &mut Session,
+    content_id: ContentId,
+    pieces: Vec<(i64, bytes::Bytes)>,
+    kept: Duration,
+) -> Result<()> {
     let pieces = Arc::new(pieces);
     session
         // Its position makes a piece safe to repeat.
         .write(true, move |writer| {
             let pieces = Arc::clone(&pieces);
             Box::pin(async move {
-                if writer.query(&CONTENT_KEEP, &[&content_id, &EXPIRES.as_secs_f64()]).await?.is_empty() {
+                if writer.query(&CONTENT_KEEP, &[&content_id, &kept.as_secs_f64()]).await?.is_empty() {
                     return Err(Error::DocumentNotFound);
                 }
                 let slices: Vec<(&i64, &[u8])> = pieces.iter().map(|(first, bytes)| (first, &**bytes)).collect();
                 let parameters: Vec<[&(dyn ToSql + Sync); 3]> =
                     slices.iter().map(|(first, bytes)| [&content_id as &(dyn ToSql + Sync), *first, bytes]).collect();
-                let flight: Vec<Bound<'_>> = parameters.iter().map(|piece| (&CONTENT_APPEND, &piece[..])).collect();
+                let mut flight: Vec<Bound<'_>> = parameters.iter().map(|piece| (&CONTENT_APPEND, &piece[..])).collect();
+                flight.push((&PURGE_CONTENTS, &[]));
                 writer.query_all(&flight).await.map(drop)
             })
         })
@@ -109,7 +116,7 @@ pub async fn publish(
         Box::pin(async move {
             // Once more: the document, and its type, may have changed while the bytes came.
             admit(writer, &upload).await?;
-            if writer.query(&CONTENT_PUBLISH, &[&content_id]).await?.is_empty() {
+            if writer.query(&CONTENT_PUBLISH, &[&content_id, &upload.document_id]).await?.is_empty() {
                 return Err(Error::DocumentNotFound);
             }
             writer.query(&CONTENT_EXPIRE, &[&upload.document_id]).await?;
@@ -119,13 +126,16 @@ pub async fn publish(
     .await
 }
 
-/// Removes an upload that failed.
+/// Removes an upload that failed, and leaves it alone if it became visible after all: whoever calls may not know.
 pub async fn discard(session: &mut Session, content_id: ContentId) -> Result<()> {
-    session
+    let given_up = session
         .write(true, move |writer| {
-            Box::pin(async move { writer.query(&CONTENT_GIVE_UP, &[&content_id]).await.map(drop) })
+            Box::pin(async move { writer.query(&CONTENT_GIVE_UP, &[&content_id]).await.map(|rows| !rows.is_empty()) })
         })
         .await?;
+    if !given_up {
+        return Ok(());
+    }
     // In pieces, as everywhere: removing a gigabyte at once would hold the solution's lock for seconds.
     loop {
         let removed = session

@@ -21,6 +21,9 @@ use crate::{
 /// little. The newest are taken.
 const RANKED: i32 = 2_000;
 
+/// Characters of a document that its snippet is looked for in: finding one takes about 1 µs a character.
+const SNIPPET_OF: i32 = 20_000;
+
 /// A document that matches.
 #[derive(Debug)]
 pub struct Hit {
@@ -42,7 +45,7 @@ pub async fn search(session: &mut Session, request: &Search) -> Result<(Vec<Hit>
     let conditions = Conditions::new(&request.filter);
     let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&request.text];
     parameters.extend(conditions.parameters());
-    parameters.extend([&RANKED as &(dyn ToSql + Sync), &score, &id, &wanted]);
+    parameters.extend([&RANKED as &(dyn ToSql + Sync), &score, &id, &wanted, &SNIPPET_OF]);
     let rows = session.read(&SEARCH, &parameters).await?;
     let mut hits = Vec::with_capacity(rows.len());
     for row in rows.iter().filter(|row| row.get::<_, Option<Uuid>>(1).is_some()) {

@@ -65,7 +65,7 @@ statement!(
     SELECT SCORED "search.sql",
     [
         TEXT, INT8, UUID, TEXT, INT2_ARRAY, TEXT_ARRAY, TEXT, TEXT_ARRAY, INT2_ARRAY, TEXT, TIMESTAMPTZ, TIMESTAMPTZ,
-        TIMESTAMPTZ, JSONB, INT4, FLOAT8, UUID, INT8
+        TIMESTAMPTZ, JSONB, INT4, FLOAT8, UUID, INT8, INT4
     ]
 );
 statement!(STATS, "stats.sql", [TEXT, INT8, UUID, INT8]);
@@ -75,7 +75,7 @@ statement!(STATS, "stats.sql", [TEXT, INT8, UUID, INT8]);
 statement!(CONTENT_BEGIN, "content_begin.sql", [TEXT, UUID, UUID, FLOAT8]);
 statement!(CONTENT_KEEP, "content_keep.sql", [TEXT, UUID, FLOAT8]);
 statement!(CONTENT_APPEND, "content_append.sql", [TEXT, UUID, INT8, BYTEA]);
-statement!(CONTENT_PUBLISH, "content_publish.sql", [TEXT, UUID]);
+statement!(CONTENT_PUBLISH, "content_publish.sql", [TEXT, UUID, UUID]);
 statement!(CONTENT_EXPIRE, "content_expire.sql", [TEXT, UUID]);
 statement!(CONTENT_SET, "content_set.sql" RETURNING, [TEXT, UUID, UUID, TEXT, TEXT, INT8, BYTEA]);
 statement!(CONTENT_GIVE_UP, "content_give_up.sql", [TEXT, UUID]);

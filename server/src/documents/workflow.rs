@@ -28,12 +28,7 @@ pub async fn step(session: &mut Session, mutation: Mutation, request: StepReques
             if step == Step::Approve && rules.four_eyes && actor == locked.created_by {
                 return Err(Error::SelfApproval);
             }
-            // Whoever approved what is handed in again, or rejected, has not approved what it is now.
-            let approved_by = match step {
-                Step::Approve => Some(actor.as_str()),
-                Step::Submit | Step::Reject => Some(""),
-                Step::Archive => None,
-            };
+            let approved_by = (step == Step::Approve).then_some(actor.as_str());
             let numbers = (locked.state as i16, to as i16);
             writer.query(&RECORD_TRANSITION, &[&document_id, &numbers.0, &numbers.1, &actor, &comment]).await?;
             let rows = writer.query(&STEP, &[&document_id, &numbers.1, &approved_by]).await?;

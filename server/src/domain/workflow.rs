@@ -85,16 +85,6 @@ impl Step {
             Self::Archive => State::Archived,
         })
     }
-
-    /// The RPC's name, in the audit and in request records.
-    pub fn method(self) -> &'static str {
-        match self {
-            Self::Submit => "SubmitDocument",
-            Self::Approve => "ApproveDocument",
-            Self::Reject => "RejectDocument",
-            Self::Archive => "ArchiveDocument",
-        }
-    }
 }
 
 // === impl Rules ===

@@ -156,9 +156,12 @@ impl Reader {
         Ok(())
     }
 
-    /// The pieces are gone: another content has taken their place, or the document is gone.
+    /// The pieces are gone: another content has taken their place, or the document is gone; anything else is a loss.
     async fn replaced(&mut self) -> Error {
         match documents::get(&mut self.session, self.document_id).await {
+            Ok(document) if document.content.as_ref() == Some(&self.content) => {
+                Error::internal("a content without its pieces")
+            }
             Ok(document) => Error::EtagMismatch { current: document.etag.simple().to_string() },
             Err(error) => error,
         }

@@ -11,13 +11,13 @@ use fbs_router_proto::document::v1::{
 };
 use sha2::{Digest, Sha256};
 use tokio::time::timeout_at;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 use uuid::Uuid;
 
 use super::{
     convert,
     document_service::{Documents, changed},
-    reply::{call, served},
+    reply::{call, describe, served},
     status::status,
 };
 use crate::{
@@ -97,7 +97,10 @@ impl Documents {
         match outcome {
             Ok(change) => served(session, Ok(UploadContentResponse { document: changed(change, session) })),
             Err(Failed::Ours(error)) => served(session, Err(error)),
-            Err(Failed::Transport(status)) => Err(*status),
+            Err(Failed::Transport(mut status)) => {
+                describe(status.metadata_mut(), session.route());
+                Err(*status)
+            }
         }
     }
 }
@@ -127,6 +130,10 @@ impl Incoming {
         let until = self.deadline.within(self.settings.idle).instant();
         let frame = match timeout_at(until, self.frames.message()).await {
             Err(_) => return Err(Failed::Ours(Error::DeadlineExceeded("the next frame was waited for"))),
+            // Larger than any message may be.
+            Ok(Err(status)) if status.code() == Code::OutOfRange => {
+                return Err(broken("chunk", "it is larger than 1 MiB"));
+            }
             Ok(Err(status)) => return Err(Failed::Transport(Box::new(status))),
             Ok(Ok(None)) => return Ok(None),
             Ok(Ok(Some(request))) => request.frame,
@@ -148,15 +155,10 @@ impl Staged {
         let content_id = Uuid::new_v4();
         let overall = session.call().deadline;
         session.due(overall.within(settings.step));
-        let begun = content::begin(&mut session, &mutation, content_id, &upload).await;
-        // Also where the answer to COMMIT may have been lost.
-        let stored = match &begun {
-            Ok(Begun::New) => true,
-            Ok(Begun::Repeat(_)) => false,
-            Err(error) => {
-                matches!(error, Error::DatabaseUnavailable { .. } | Error::DeadlineExceeded(_) | Error::OutcomeUnknown)
-            }
-        };
+        let begun = content::begin(&mut session, &mutation, content_id, &upload, settings.kept()).await;
+        // Where the answer to COMMIT was lost something may be stored, too: it expires. Removing it now would be a write for
+        // a solution that perhaps does not exist.
+        let stored = matches!(begun, Ok(Begun::New));
         (Self { session: Some(session), content_id, stored, settings }, begun)
     }
 
@@ -184,7 +186,7 @@ impl Staged {
             }
             buffer.extend_from_slice(&chunk);
             if buffer.len() >= FLIGHT_BYTES {
-                self.store(overall, received, &mut buffer, FLIGHT_BYTES).await?;
+                self.store(overall, received, &mut buffer, false).await?;
             }
         }
         if received < declared.size {
@@ -194,23 +196,24 @@ impl Staged {
             return Err(Failed::Ours(Error::ChecksumMismatch("the SHA-256 differs")));
         }
         if !buffer.is_empty() {
-            self.store(overall, received, &mut buffer, 0).await?;
+            self.store(overall, received, &mut buffer, true).await?;
         }
         Ok(())
     }
 
-    /// Stores whole pieces of what has been received, until fewer than `keep` bytes are left; with 0 all of it.
-    async fn store(&mut self, overall: Deadline, received: u64, buffer: &mut BytesMut, keep: usize) -> Result<()> {
+    /// Stores what has been received and not been stored: whole pieces, and at the end what is left.
+    async fn store(&mut self, overall: Deadline, received: u64, buffer: &mut BytesMut, end: bool) -> Result<()> {
         let mut first = i64::try_from(received - buffer.len() as u64).unwrap_or(i64::MAX);
         let mut pieces = Vec::with_capacity(buffer.len().div_ceil(PIECE_BYTES));
-        while !buffer.is_empty() && (buffer.len() >= PIECE_BYTES || keep == 0) {
+        while !buffer.is_empty() && (buffer.len() >= PIECE_BYTES || end) {
             let piece = buffer.split_to(buffer.len().min(PIECE_BYTES)).freeze();
             let length = piece.len();
             pieces.push((first, piece));
             first += i64::try_from(length).unwrap_or_default();
         }
         let content_id = self.content_id;
-        content::append(self.session(overall)?, content_id, pieces).await
+        let kept = self.settings.kept();
+        content::append(self.session(overall)?, content_id, pieces, kept).await
     }
 
     /// The session, with the time that one step may take.

@@ -19,6 +19,8 @@ use crate::{
 
 /// Longest text that is searched for.
 const QUERY_BYTES: usize = 1_024;
+/// Most words of it: each is looked for in each match.
+const QUERY_WORDS: usize = 32;
 
 /// `SearchDocuments`. The scope seals the token of the next page.
 pub fn search(
@@ -53,6 +55,10 @@ fn text(text: String) -> Result<String, Problem> {
     let text = fields::text(text, QUERY_BYTES)?;
     if !text.chars().any(char::is_alphanumeric) {
         return Err("must hold a word".into());
+    }
+    if text.split(|character: char| !character.is_alphanumeric()).filter(|word| !word.is_empty()).count() > QUERY_WORDS
+    {
+        return Err(format!("must hold at most {QUERY_WORDS} words").into());
     }
     Ok(text)
 }

@@ -152,7 +152,7 @@ fn anything_with_a_word_in_it_can_be_searched_for() {
         let asked = ask(good).unwrap();
         assert_eq!((asked.text.as_str(), asked.window.size), (good, 20));
     }
-    for bad in ["", " ", "\"\" -", "a\0b", &"x".repeat(1_025)] {
+    for bad in ["", " ", "\"\" -", "a\0b", &"x".repeat(1_025), &"x ".repeat(33)] {
         assert_eq!(violations(ask(bad)), ["query"], "{bad:?}");
     }
 }
