@@ -36,19 +36,22 @@ pub(crate) enum Limit {
     LastPage,
     /// A search for a word that 1 in 1,000 documents have.
     RareWord,
+    /// The same, of a word that every document of another solution in the same table has.
+    NeighboursWord,
     /// A search for a word that all have.
     CommonWord,
     /// A gigabyte up and down.
     Memory,
 }
 
-const ALL: [Limit; 4] = [Limit::LastPage, Limit::RareWord, Limit::CommonWord, Limit::Memory];
+const ALL: [Limit; 5] = [Limit::LastPage, Limit::RareWord, Limit::NeighboursWord, Limit::CommonWord, Limit::Memory];
 
 impl Limit {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::LastPage => "limit: last page of 100,000 documents, median",
             Self::RareWord => "limit: search, 100 of 100,000 match, p99",
+            Self::NeighboursWord => "limit: search, 100 match, and all 100,000 next door, p99",
             Self::CommonWord => "limit: search, all 100,000 match, p99",
             Self::Memory => "limit: memory of 1 GiB up and down",
         }
@@ -81,6 +84,7 @@ pub(crate) async fn measure(limits: &[Limit], world: &World, quick: bool) -> Out
                 (2.0 * milliseconds(first), milliseconds(last), "ms")
             }
             Limit::RareWord => (50.0, search(&client.solution(SHELF), "case77").await?, "ms"),
+            Limit::NeighboursWord => (50.0, search(&client.solution(SHELF), "weekly").await?, "ms"),
             Limit::CommonWord => (100.0, search(&client.solution(SHELF), "invoice").await?, "ms"),
             Limit::Memory => (128.0, memory(&client.solution(SOLUTION), &child, quick).await?, "MiB"),
         };

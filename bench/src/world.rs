@@ -80,7 +80,8 @@ impl World {
     }
 
     /// A shelf of `count` documents for each of two solutions in the system database, so that an index that is not bound
-    /// to a solution would read twice as much. Each `caseN` is in 1 of 1,000.
+    /// to a solution would read twice as much. Each `caseN` is in
+    /// 1 of 1,000; `weekly` too, and in every document of the neighbour.
     pub(crate) async fn fill_shelves(&self, count: u64) -> Outcome<()> {
         let implementer = self.platform.implementer();
         for solution in [SHELF, "neighbour"] {
@@ -195,7 +196,9 @@ fn shelf(solution: &str, count: u64) -> String {
                 (company_id, document_id, name, title, description, document_type, category, tags, confidentiality,
                  state, created_by, create_time, update_time)
          SELECT '{solution}', gen_random_uuid(), 'INV-' || number, 'Invoice ' || number || ' of case' || number % 1000,
-                repeat('Delivered as agreed. ', 10), 'invoice', 'finance/invoices', ARRAY['2026', 'paid'], 2, 1,
+                repeat('Delivered as agreed. ', 10)
+                || CASE WHEN '{solution}' <> '{SHELF}' OR number % 1000 = 0 THEN 'Weekly.' ELSE '' END,
+                'invoice', 'finance/invoices', ARRAY['2026', 'paid'], 2, 1,
                 'anonymous', now() - number * interval '1 second', now()
            FROM generate_series(1, {count}) AS number;
          COMMIT"
