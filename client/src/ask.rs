@@ -14,20 +14,34 @@ use fbs_router_proto::{
     router::v1::{ListDatabasesRequest, ListSolutionsRequest, ResolveDatabaseRequest},
 };
 
-/// Turns into the request `R`. Each request message does, and what is enough for some of them:
+use crate::Answer;
+
+#[cfg(test)]
+mod tests;
+
+/// Turns into the request `R`. Each request message does, and what is enough for some of them. A *text* is a `&str`,
+/// `&String` or `String`, in a tuple anything that is `Into<String>`; a *read* document is a [`&Document`](Document)
+/// or the `&Answer<Document>` that a method returned, and stands for its id and etag.
 ///
-/// | given | asks |
+/// | given | to |
 /// | --- | --- |
-/// | a solution | where it lives |
-/// | a document id | get, delete, undelete, submit, archive, transitions, download |
-/// | `(id, etag)`, or the [`Document`] that was read | approve |
-/// | `(id, etag, comment)`, or `(document, comment)` | reject |
-/// | a [`Document`], several of them | create, create a batch |
-/// | ids | get a batch |
-/// | a [`DocumentFilter`] | list |
-/// | text | search |
-/// | a [`DocumentType`] | define it |
-/// | `()` | what needs nothing: lists, statistics |
+/// | text: a solution | [`resolve`](crate::Client::resolve), `batch_resolve`, `explain` |
+/// | text: an app | [`databases`](crate::Client::databases), `all_databases` |
+/// | text: a document id | `get`, `delete`, `undelete`, `submit`, `archive`, `transitions`, `download` of [`Documents`](crate::Documents) |
+/// | `(id, etag)` | `approve`, `submit`, `archive`, `delete` |
+/// | `(id, etag, comment)` | `reject` |
+/// | read document, by its id and etag | `approve`, `submit`, `archive`, `delete`: refused if it was changed meanwhile |
+/// | read document, by its id alone | `get`, `undelete`, `transitions`, `download` |
+/// | `(read document, comment)` | `reject` |
+/// | `Document`, `&Document` | `create` |
+/// | `Vec<Document>`, `Vec<CreateDocumentRequest>` | `batch_create` |
+/// | `Vec<String>`, `&Vec<String>`, `&[String]`, `[String; N]`, `&[&str]`, `[&str; N]` | `batch_get` |
+/// | [`DocumentFilter`], `&DocumentFilter` | `list`, `all`, `pages` |
+/// | text: a query; `(query, DocumentFilter)`, `(query, &DocumentFilter)` | `search`, `search_all` |
+/// | [`DocumentType`] | `put_type` |
+/// | `()` | what needs nothing: `list`, `all`, `pages`, `types`, `all_types`, `stats`, `solutions`, `all_solutions`, `databases`, `all_databases` |
+///
+/// `update` takes its whole request, which says what is changed.
 pub trait Ask<R>: sealed::Sealed<R> {
     /// The request.
     fn ask(self) -> R;
@@ -38,17 +52,38 @@ mod sealed {
     pub trait Sealed<R> {}
 }
 
-/// `given => Request { how }`
+/// `[generics] given => Request { how }`
 macro_rules! ask {
-    ($from:ty => $request:ident, $given:ident => { $($field:ident: $value:expr),* $(,)? }) => {
-        impl sealed::Sealed<$request> for $from {}
-        impl Ask<$request> for $from {
+    ([$($generics:tt)*] $from:ty => $request:ident, $given:ident => { $($field:ident: $value:expr),* $(,)? }) => {
+        impl<$($generics)*> sealed::Sealed<$request> for $from {}
+        impl<$($generics)*> Ask<$request> for $from {
             fn ask(self) -> $request {
                 let $given = self;
                 $request { $($field: $value,)* ..Default::default() }
             }
         }
     };
+    ($from:ty => $($rest:tt)*) => {
+        ask!([] $from => $($rest)*);
+    };
+}
+
+/// `(id, etag) => Request`
+macro_rules! etags {
+    ($($request:ident),* $(,)?) => {$(
+        ask!([I: Into<String>, E: Into<String>] (I, E) => $request, given => {
+            document_id: given.0.into(),
+            etag: given.1.into(),
+        });
+    )*};
+}
+
+/// A document that was read `=> Request { what it is asked by }`
+macro_rules! read {
+    ($($request:ident { $($field:ident),* }),* $(,)?) => {$(
+        ask!(&Document => $request, read => { $($field: read.$field.clone()),* });
+        ask!(&Answer<Document> => $request, read => { $($field: read.$field.clone()),* });
+    )*};
 }
 
 /// Texts of all sorts `=> Request.field`
@@ -108,33 +143,56 @@ nothing! {
 }
 
 ask!(Document => CreateDocumentRequest, document => { document: Some(document) });
+ask!(&Document => CreateDocumentRequest, document => { document: Some(document.clone()) });
 ask!(DocumentFilter => ListDocumentsRequest, filter => { filter: Some(filter) });
+ask!(&DocumentFilter => ListDocumentsRequest, filter => { filter: Some(filter.clone()) });
 ask!(DocumentType => PutDocumentTypeRequest, kind => { document_type: Some(kind) });
 
-ask!((&str, &str) => ApproveDocumentRequest, given => { document_id: given.0.to_owned(), etag: given.1.to_owned() });
-ask!(&Document => ApproveDocumentRequest, read => { document_id: read.document_id.clone(), etag: read.etag.clone() });
-ask!((&str, &str, &str) => RejectDocumentRequest, given => {
-    document_id: given.0.to_owned(),
-    etag: given.1.to_owned(),
-    comment: given.2.to_owned(),
+etags! { ApproveDocumentRequest, SubmitDocumentRequest, ArchiveDocumentRequest, DeleteDocumentRequest }
+
+read! {
+    ApproveDocumentRequest { document_id, etag },
+    SubmitDocumentRequest { document_id, etag },
+    ArchiveDocumentRequest { document_id, etag },
+    DeleteDocumentRequest { document_id, etag },
+    GetDocumentRequest { document_id },
+    UndeleteDocumentRequest { document_id },
+    ListDocumentTransitionsRequest { document_id },
+    DownloadContentRequest { document_id },
+}
+
+ask!([I: Into<String>, E: Into<String>, C: Into<String>] (I, E, C) => RejectDocumentRequest, given => {
+    document_id: given.0.into(),
+    etag: given.1.into(),
+    comment: given.2.into(),
 });
-ask!((&Document, &str) => RejectDocumentRequest, given => {
+ask!([C: Into<String>] (&Document, C) => RejectDocumentRequest, given => {
     document_id: given.0.document_id.clone(),
     etag: given.0.etag.clone(),
-    comment: given.1.to_owned(),
+    comment: given.1.into(),
+});
+ask!([C: Into<String>] (&Answer<Document>, C) => RejectDocumentRequest, given => {
+    document_id: given.0.document_id.clone(),
+    etag: given.0.etag.clone(),
+    comment: given.1.into(),
+});
+
+ask!([Q: Into<String>] (Q, DocumentFilter) => SearchDocumentsRequest, given => {
+    query: given.0.into(),
+    filter: Some(given.1),
+});
+ask!([Q: Into<String>] (Q, &DocumentFilter) => SearchDocumentsRequest, given => {
+    query: given.0.into(),
+    filter: Some(given.1.clone()),
 });
 
 ask!(Vec<String> => BatchGetDocumentsRequest, ids => { document_ids: ids });
+ask!(&Vec<String> => BatchGetDocumentsRequest, ids => { document_ids: ids.clone() });
 ask!(&[String] => BatchGetDocumentsRequest, ids => { document_ids: ids.to_vec() });
+ask!([const N: usize] [String; N] => BatchGetDocumentsRequest, ids => { document_ids: ids.into() });
 ask!(&[&str] => BatchGetDocumentsRequest, ids => { document_ids: ids.iter().copied().map(str::to_owned).collect() });
+ask!([const N: usize] [&str; N] => BatchGetDocumentsRequest, ids => { document_ids: ids.map(str::to_owned).into() });
 ask!(Vec<Document> => BatchCreateDocumentsRequest, documents => {
     requests: documents.into_iter().map(Ask::ask).collect(),
 });
 ask!(Vec<CreateDocumentRequest> => BatchCreateDocumentsRequest, requests => { requests: requests });
-
-impl<const N: usize> sealed::Sealed<BatchGetDocumentsRequest> for [&str; N] {}
-impl<const N: usize> Ask<BatchGetDocumentsRequest> for [&str; N] {
-    fn ask(self) -> BatchGetDocumentsRequest {
-        self.as_slice().ask()
-    }
-}

@@ -153,7 +153,8 @@ impl Documents {
         document(self.call("SubmitDocument", request.ask(), send).await?.map(|reply| reply.document))
     }
 
-    /// PENDING to APPROVED. Needs the etag of what was read: `(id, etag)`, the document itself, or a whole request.
+    /// PENDING to APPROVED. Needs the etag of what was read: `(id, etag)`, the document itself (`&read`), or a whole
+    /// request.
     ///
     /// Cancel safety: it may happen all the same.
     pub async fn approve(&self, request: impl Ask<ApproveDocumentRequest>) -> Result<Answer<Document>, Error> {
@@ -162,7 +163,7 @@ impl Documents {
     }
 
     /// PENDING to REJECTED. Needs the etag of what was read, and says why: `(id, etag, comment)`,
-    /// `(&document, comment)`, or a whole request.
+    /// `(&read, comment)`, or a whole request.
     ///
     /// Cancel safety: it may happen all the same.
     pub async fn reject(&self, request: impl Ask<RejectDocumentRequest>) -> Result<Answer<Document>, Error> {

@@ -25,7 +25,7 @@
 //!
 //! A [`Client`] is made once and cloned: clones are cheap, work by `&self` at the same time, and share connections. The
 //! messages of the contract ([`v1`]) go in and come out; nothing of the transport does. Methods take a whole request,
-//! or what is enough of it ([`Ask`]): `get("…id…")`, `approve(&document)`, `list(())`.
+//! or what is enough of it ([`Ask`]): `get("…id…")`, `approve(&read)` with what a method returned, `list(())`.
 //!
 //! # Errors
 //!
