@@ -109,7 +109,7 @@ impl Builder {
     /// How often a call is tried at most; 4 unless set, held to 1..=10. 1 means that nothing is retried.
     #[must_use]
     pub fn attempts(self, attempts: u32) -> Self {
-        Self { attempts: attempts.clamp(1, retry::ATTEMPTS_MAX), ..self }
+        Self { attempts: retry::bounded(attempts), ..self }
     }
 
     /// How often a host name is looked up again; 10 s unless set, at least 1 s. A failed connection has it looked up
@@ -166,9 +166,8 @@ impl Builder {
         let endpoints = tokio::time::timeout(self.connect_timeout, connect)
             .await
             .map_err(|_elapsed| Error::unreachable_within(&label, self.connect_timeout))??;
-        let shared =
-            Shared { endpoints, token, attempts: self.attempts, budget: Budget::new(), idle_limit: self.idle_limit };
-        Ok(Client::new(shared, self.deadline))
+        let shared = Shared { endpoints, token, budget: Budget::new(), idle_limit: self.idle_limit };
+        Ok(Client::new(shared, self.attempts, self.deadline))
     }
 
     /// Settings that do not fit the URLs.

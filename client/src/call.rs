@@ -26,6 +26,8 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Debug)]
 pub(crate) struct Attempts {
     shared: Arc<Shared>,
+    /// How many there may be.
+    allowed: u32,
     pub(crate) span: Span,
     method: &'static str,
     /// Of a mutation.
@@ -51,6 +53,7 @@ pub(crate) struct Attempt {
 impl Attempts {
     pub(crate) fn new(
         shared: &Arc<Shared>,
+        allowed: u32,
         method: &'static str,
         solution: Option<&str>,
         request_id: Option<String>,
@@ -61,7 +64,7 @@ impl Attempts {
             attempts = field::Empty, kind = field::Empty, reason = field::Empty,
         );
         let limit = deadline.map(|deadline| (Instant::now() + deadline, deadline));
-        Self { shared: Arc::clone(shared), span, method, request_id, limit, made: 0, failed: None }
+        Self { shared: Arc::clone(shared), allowed, span, method, request_id, limit, made: 0, failed: None }
     }
 
     /// A question or a change: one message there, one back.
@@ -129,7 +132,7 @@ impl Attempts {
     pub(crate) async fn failed(&mut self, attempt: Attempt, error: Error) -> Result<(), Error> {
         let address = Arc::clone(&attempt.taken.address);
         drop(attempt); // not in flight while it waits
-        if !error.retryable() || self.made >= self.shared.attempts {
+        if !error.retryable() || self.made >= self.allowed {
             return Err(self.over(error));
         }
         let wait = retry::wait(self.made, error.retry_after(), fastrand::f64());

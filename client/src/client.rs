@@ -17,7 +17,7 @@ use crate::{
     call::{self, Attempts},
     endpoints::Endpoints,
     pages::{entries, pages},
-    retry::Budget,
+    retry::{self, Budget},
     token::Token,
 };
 
@@ -25,6 +25,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Client {
     pub(crate) shared: Arc<Shared>,
+    attempts: u32,
     deadline: Duration,
     /// Asked for by [`with_deadline`](Self::with_deadline): holds for transfers too.
     explicit: bool,
@@ -35,7 +36,6 @@ pub struct Client {
 pub(crate) struct Shared {
     pub(crate) endpoints: Endpoints,
     pub(crate) token: Option<Token>,
-    pub(crate) attempts: u32,
     pub(crate) budget: Budget,
     pub(crate) idle_limit: Duration,
 }
@@ -55,8 +55,8 @@ impl Client {
         Builder::default()
     }
 
-    pub(crate) fn new(shared: Shared, deadline: Duration) -> Self {
-        Self { shared: Arc::new(shared), deadline, explicit: false }
+    pub(crate) fn new(shared: Shared, attempts: u32, deadline: Duration) -> Self {
+        Self { shared: Arc::new(shared), attempts, deadline, explicit: false }
     }
 
     /// The same connections with another deadline for each call, held to 1 ms..=24 h. One asked for here also limits
@@ -64,6 +64,13 @@ impl Client {
     #[must_use]
     pub fn with_deadline(&self, deadline: Duration) -> Self {
         Self { deadline: call::bounded(deadline), explicit: true, ..self.clone() }
+    }
+
+    /// The same connections, trying each call so often at most, held to 1..=10 as [`Builder::attempts`]. 1 means that
+    /// nothing is retried: for a service that tells its own caller when to come back ([`Error::retry_after`]).
+    #[must_use]
+    pub fn with_attempts(&self, attempts: u32) -> Self {
+        Self { attempts: retry::bounded(attempts), ..self.clone() }
     }
 
     /// The documents of a solution. Asks nothing yet.
@@ -156,13 +163,13 @@ impl Client {
 
     /// The attempts of a call with the deadline of calls.
     pub(crate) fn call(&self, method: &'static str, solution: Option<&str>, request_id: Option<String>) -> Attempts {
-        Attempts::new(&self.shared, method, solution, request_id, Some(self.deadline))
+        Attempts::new(&self.shared, self.attempts, method, solution, request_id, Some(self.deadline))
     }
 
     /// The attempts of a transfer, which has a deadline only if one was asked for.
     pub(crate) fn transfer(&self, method: &'static str, solution: &str, request_id: Option<String>) -> Attempts {
         let deadline = self.explicit.then_some(self.deadline);
-        Attempts::new(&self.shared, method, Some(solution), request_id, deadline)
+        Attempts::new(&self.shared, self.attempts, method, Some(solution), request_id, deadline)
     }
 
     async fn question<M, R, F, Fut>(&self, method: &'static str, message: M, send: F) -> Result<Answer<R>, Error>

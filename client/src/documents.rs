@@ -54,7 +54,13 @@ impl Documents {
     /// The same documents with another deadline; see [`Client::with_deadline`].
     #[must_use]
     pub fn with_deadline(&self, deadline: Duration) -> Self {
-        Self { client: self.client.with_deadline(deadline), solution: self.solution.clone() }
+        Self { client: self.client.with_deadline(deadline), ..self.clone() }
+    }
+
+    /// The same documents with another number of attempts; see [`Client::with_attempts`].
+    #[must_use]
+    pub fn with_attempts(&self, attempts: u32) -> Self {
+        Self { client: self.client.with_attempts(attempts), ..self.clone() }
     }
 
     /// Creates a document in DRAFT, from a document or from a whole request.

@@ -60,9 +60,13 @@
 //!   `RESOURCE_EXHAUSTED` only if it says when; for nothing else, and never after a deadline ([`Error::retryable`]);
 //! - at another replica, if there is one;
 //! - after a random part of 50 ms, doubling to 2 s, on top of what the service [asks for](Error::retry_after);
-//! - up to 4 times in all ([`Builder::attempts`]), while the deadline allows: a wait that would outlast it is not begun;
+//! - up to 4 times in all ([`Builder::attempts`], [`Client::with_attempts`]), while the deadline allows: a wait that would outlast it is not begun;
 //! - out of a budget that all clones share: it holds ten retries, and ten successful calls pay for one more. A service
 //!   that is dead for everybody gets one attempt a call.
+//!
+//! `DATABASE_UNAVAILABLE` asks for 1 s between attempts: with the defaults, a call on a database that is closed fails
+//! after 3 to 4 s. A service that passes [`retry_after`](Error::retry_after) on to its own caller, as HTTP's
+//! `Retry-After`, does not wait itself: `client.with_attempts(1)`.
 //!
 //! # Deadlines
 //!

@@ -10,7 +10,7 @@ use std::{
 /// Attempts a logical call unless set: with the waits below, about a second of trouble is ridden out.
 pub(crate) const ATTEMPTS: u32 = 4;
 /// More would only be harm to a service in trouble.
-pub(crate) const ATTEMPTS_MAX: u32 = 10;
+const ATTEMPTS_MAX: u32 = 10;
 /// Longest wait before the second attempt; doubles with each further one.
 const BACKOFF: Duration = Duration::from_millis(50);
 /// Longest wait before any attempt, unless the service asks for more.
@@ -22,6 +22,11 @@ const TOKENS_MAX: u32 = 100;
 const TOKENS_A_RETRY: u32 = 10;
 /// What a success brings.
 const TOKENS_A_SUCCESS: u32 = 1;
+
+/// A number of attempts that is allowed.
+pub(crate) fn bounded(attempts: u32) -> u32 {
+    attempts.clamp(1, ATTEMPTS_MAX)
+}
 
 /// The longest a wait may be before the attempt after `made` attempts.
 fn backoff(made: u32) -> Duration {
@@ -65,6 +70,11 @@ impl Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_call_is_tried_once_at_least_and_ten_times_at_most() {
+        assert_eq!([0, 1, 7, 10, u32::MAX].map(bounded), [1, 1, 7, 10, 10]);
+    }
 
     #[test]
     fn waits_double_up_to_two_seconds() {

@@ -122,6 +122,18 @@ async fn a_call_is_tried_four_times_unless_told_otherwise() {
 }
 
 #[tokio::test]
+async fn each_clone_has_its_own_number_of_attempts() {
+    let service = Failing::with((0..4).map(|_| unavailable()));
+    let running = Service::start(Arc::clone(&service));
+    let client = running.client().await;
+    assert_eq!(create(&client.with_attempts(1)).await.unwrap_err().attempts(), 1);
+    let twice = client.solution("acme_corp").with_attempts(2);
+    assert_eq!(twice.create(Document::default()).await.unwrap_err().attempts(), 2);
+    create(&client).await.unwrap();
+    assert_eq!(service.asked(), 5);
+}
+
+#[tokio::test]
 async fn the_service_is_given_the_time_it_asks_for() {
     let asked = Duration::from_millis(300);
     let service = Failing::with([failure(Code::Unavailable, "ROUTE_MOVING", Some(asked))]);
