@@ -31,6 +31,8 @@ pub(crate) use addressed::Addressed;
 pub struct Documents {
     pub(crate) client: Client,
     pub(crate) solution: String,
+    /// Who changes, unless the request says; empty = the caller itself.
+    actor: String,
 }
 
 pub(crate) type Stub = DocumentServiceClient<Channel>;
@@ -43,7 +45,7 @@ pub(crate) fn stub(channel: Channel) -> Stub {
 
 impl Documents {
     pub(crate) fn new(client: Client, solution: String) -> Self {
-        Self { client, solution }
+        Self { client, solution, actor: String::new() }
     }
 
     /// The solution.
@@ -61,6 +63,16 @@ impl Documents {
     #[must_use]
     pub fn with_attempts(&self, attempts: u32) -> Self {
         Self { client: self.client.with_attempts(attempts), ..self.clone() }
+    }
+
+    /// The same documents, changed on behalf of `actor` (1 to 255 characters; empty is the caller itself): each change
+    /// carries it, uploads too, unless its request names an actor of its own. Questions have none.
+    ///
+    /// Needs a caller that the service lets act for others; otherwise a change is
+    /// [`PermissionDenied`](crate::ErrorKind::PermissionDenied).
+    #[must_use]
+    pub fn on_behalf_of(&self, actor: impl Into<String>) -> Self {
+        Self { actor: actor.into(), ..self.clone() }
     }
 
     /// Creates a document in DRAFT, from a document or from a whole request.
@@ -189,7 +201,7 @@ impl Documents {
 // === impl Documents: what all calls do ===
 
 impl Documents {
-    /// Makes the request one for this solution, and gives a change the id that makes it safe to repeat.
+    /// Makes the request one for this solution, and gives a change its actor, and the id that makes it safe to repeat.
     pub(crate) fn claim(&self, message: &mut impl Addressed) -> Result<Option<String>, Error> {
         let solution = message.solution();
         if solution.is_empty() {
@@ -197,6 +209,9 @@ impl Documents {
         }
         if *solution != self.solution {
             return Err(Error::other_solution("solution", &self.solution, solution));
+        }
+        if let Some(actor) = message.actor().filter(|actor| actor.is_empty()) {
+            actor.clone_from(&self.actor);
         }
         Ok(message.request_id().map(|request_id| {
             if request_id.is_empty() {

@@ -120,6 +120,31 @@ async fn a_mutation_carries_its_solution_a_deadline_and_a_request_id_of_its_own(
 }
 
 #[tokio::test]
+async fn who_acts_for_somebody_says_so_in_each_change_unless_it_names_another() {
+    let fake = Arc::new(Fake::default());
+    let service = Service::start(Arc::clone(&fake));
+    let documents = service.client().await.solution("acme_corp");
+    let for_ann = documents.on_behalf_of("ann");
+    for_ann.create(Document::default()).await.unwrap();
+    for_ann
+        .create(CreateDocumentRequest {
+            document: Some(Document::default()),
+            actor: "bob".into(),
+            ..Default::default()
+        })
+        .await
+        .unwrap();
+    documents.create(Document::default()).await.unwrap();
+    for_ann.batch_create(vec![Document::default()]).await.unwrap();
+
+    let seen = fake.created.lock().unwrap();
+    let actors: Vec<_> = seen.iter().map(|(_, request)| request.actor.as_str()).collect();
+    assert_eq!(actors, ["ann", "bob", ""]);
+    let batches = fake.batches.lock().unwrap();
+    assert_eq!((batches[0].actor.as_str(), batches[0].requests[0].actor.as_str()), ("ann", ""));
+}
+
+#[tokio::test]
 async fn a_request_for_another_solution_never_leaves() {
     let fake = Arc::new(Fake::default());
     let service = Service::start(Arc::clone(&fake));

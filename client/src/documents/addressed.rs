@@ -14,6 +14,9 @@ pub(crate) trait Addressed {
 
     /// What makes it safe to repeat; none for a question, which is safe anyway.
     fn request_id(&mut self) -> Option<&mut String>;
+
+    /// On whose behalf something is changed; none for a question.
+    fn actor(&mut self) -> Option<&mut String>;
 }
 
 macro_rules! questions {
@@ -23,6 +26,9 @@ macro_rules! questions {
                 &mut self.solution
             }
             fn request_id(&mut self) -> Option<&mut String> {
+                None
+            }
+            fn actor(&mut self) -> Option<&mut String> {
                 None
             }
         }
@@ -37,6 +43,9 @@ macro_rules! changes {
             }
             fn request_id(&mut self) -> Option<&mut String> {
                 Some(&mut self.request_id)
+            }
+            fn actor(&mut self) -> Option<&mut String> {
+                Some(&mut self.actor)
             }
         }
     )*};
