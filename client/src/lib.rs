@@ -96,9 +96,16 @@
 //! # }
 //! ```
 //!
+//! A reader ([`Documents::upload`]) needs its filename, size and SHA-256 beforehand: the service checks size and digest
+//! before anything becomes visible, and the contract has them first, before the bytes. What comes without a digest,
+//! such as the body of an HTTP request, is written to a file and given to [`Documents::upload_file`], which finds them
+//! out; [`Documents::upload_bytes`] does so for what is in memory. What is missing ([`Upload::filename`],
+//! [`Upload::size_bytes`], [`Upload::sha256`]) is [`ErrorKind::InvalidArgument`] before anything is sent; the media type
+//! is `application/octet-stream` unless given.
+//!
 //! Memory is constant, whatever the size. An upload ends as soon as the service answers, also while there is still
 //! something to send. Files and bytes are sent again as a whole where a change would be repeated; a reader
-//! ([`Documents::upload`]) only while nothing was read from it. A [`Download`] is an `AsyncRead` that goes on by itself
+//! only while nothing was read from it. A [`Download`] is an `AsyncRead` that goes on by itself
 //! at the byte where it broke, and whose end means that every byte came, with the right SHA-256. Progress is what the
 //! reader given or the `Download` read has seen.
 //!

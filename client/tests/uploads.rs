@@ -123,8 +123,12 @@ fn content(bytes: &[u8]) -> Content {
     }
 }
 
+fn named(id: &str) -> Upload {
+    Upload::from(id).filename("a.bin")
+}
+
 fn sized(size: i64) -> Upload {
-    Upload::new("id", Content { size_bytes: size, ..content(b"") })
+    named("id").size_bytes(size).sha256([7; 32])
 }
 
 fn noise(length: usize) -> Vec<u8> {
@@ -167,7 +171,7 @@ async fn only_as_much_as_was_declared_is_read() {
     let (reader, read) = (Endless::default(), 300_000);
     documents.upload(sized(read), reader.clone()).await.unwrap();
     assert_eq!(reader.0.load(Ordering::Relaxed), 300_000);
-    documents.upload(sized(0), reader.clone()).await.unwrap();
+    documents.upload(Upload::new("id", content(b"")), reader.clone()).await.unwrap();
     assert_eq!(reader.0.load(Ordering::Relaxed), 300_000);
     assert_eq!(store.kept.lock().unwrap()[1].1, b"");
 }
@@ -203,7 +207,7 @@ async fn a_service_that_takes_nothing_ends_the_upload_after_the_idle_limit() {
     let error = impatient(&service).await.upload(sized(i64::MAX), Endless::default()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DeadlineExceeded);
     // The same where all was sent and no answer comes.
-    let error = impatient(&service).await.upload_bytes("id", "abc").await.unwrap_err();
+    let error = impatient(&service).await.upload_bytes(named("id"), "abc").await.unwrap_err();
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::DeadlineExceeded, 1));
 }
 
@@ -237,12 +241,12 @@ async fn a_transfer_has_a_deadline_only_if_one_was_asked_for() {
     let service = Service::start(Arc::clone(&store));
     let client = service.client_with(Client::builder().deadline(Duration::from_millis(50))).await;
     let unlimited = client.solution("acme_corp");
-    let upload = tokio::spawn(async move { unlimited.upload_bytes("id", "abc").await });
+    let upload = tokio::spawn(async move { unlimited.upload_bytes(named("id"), "abc").await });
     eventually("the upload has begun", || store.calls.load(Ordering::Relaxed) == 1).await;
 
     let began = Instant::now();
     let limited = client.solution("acme_corp").with_deadline(Duration::from_millis(200));
-    let error = limited.upload_bytes("id", "abc").await.unwrap_err();
+    let error = limited.upload_bytes(named("id"), "abc").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DeadlineExceeded);
     assert!(began.elapsed() >= Duration::from_millis(150));
     assert!(!upload.is_finished());
@@ -316,6 +320,45 @@ async fn a_file_that_is_not_there_or_not_what_was_promised_is_told_before_anythi
     let error = documents.upload_bytes(Upload::new("id", content(b"abc")), "abd").await.unwrap_err();
     assert_eq!(error.field_violations()[0].field, "content.sha256");
     assert_eq!(store.calls.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn what_was_not_said_of_a_content_is_told_before_anything_is_sent() {
+    let store = Store::new(Way::Keep);
+    let service = Service::start(Arc::clone(&store));
+    let documents = documents(&service).await;
+    let missing = |error: fbs_router_client::Error, field: &str, setter: &str| {
+        assert_eq!((error.kind(), error.attempts()), (ErrorKind::InvalidArgument, 0));
+        assert_eq!(error.field_violations()[0].field, field);
+        assert!(error.to_string().contains(setter), "{error}");
+    };
+    let reader = Endless::default();
+    let nameless = Upload::from("id").size_bytes(10).sha256([7; 32]);
+    missing(documents.upload(nameless, reader.clone()).await.unwrap_err(), "content.filename", "Upload::filename");
+    let undigested = named("id").size_bytes(10);
+    missing(documents.upload(undigested, reader.clone()).await.unwrap_err(), "content.sha256", "Upload::sha256");
+    let unsized_ = named("id").sha256([7; 32]);
+    missing(documents.upload(unsized_, reader.clone()).await.unwrap_err(), "content.size_bytes", "Upload::size_bytes");
+    missing(documents.upload(sized(-1), reader.clone()).await.unwrap_err(), "content.size_bytes", "negative");
+    missing(documents.upload_bytes("id", "abc").await.unwrap_err(), "content.filename", "Upload::filename");
+    let promised = named("id").size_bytes(4);
+    missing(documents.upload_bytes(promised, "abc").await.unwrap_err(), "content.size_bytes", "3 bytes");
+    assert_eq!(reader.0.load(Ordering::Relaxed), 0);
+    assert_eq!(store.calls.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn a_content_of_no_media_type_is_a_row_of_bytes() {
+    let store = Store::new(Way::Keep);
+    let service = Service::start(Arc::clone(&store));
+    let documents = documents(&service).await;
+    documents.upload_bytes(named("id"), "abc").await.unwrap();
+    let digest: [u8; 32] = Sha256::digest(b"abc").into();
+    documents.upload(named("id").size_bytes(3).sha256(digest), &b"abc"[..]).await.unwrap();
+    for (header, bytes, _) in store.kept.lock().unwrap().iter() {
+        let expected = Content { media_type: "application/octet-stream".into(), ..content(b"abc") };
+        assert_eq!((header.content.as_ref(), bytes.as_slice()), (Some(&expected), &b"abc"[..]));
+    }
 }
 
 #[tokio::test]

@@ -18,6 +18,9 @@ use super::{
 };
 use crate::{Answer, Documents, Error, call::Attempts, documents::document};
 
+/// Of a SHA-256.
+const DIGEST_BYTES: usize = 32;
+
 /// What is uploaded, and to which document. A document id alone is one too, where the content tells the rest.
 #[derive(Debug, Clone, Default)]
 pub struct Upload {
@@ -27,8 +30,9 @@ pub struct Upload {
 // === impl Upload ===
 
 impl Upload {
-    /// Content for a document. For [`Documents::upload`] filename, media type, size and SHA-256 have to be given; for
-    /// [`Documents::upload_file`] and [`Documents::upload_bytes`] size and SHA-256 are found out.
+    /// Content for a document. For [`Documents::upload`] filename, size and SHA-256 have to be given; for
+    /// [`Documents::upload_bytes`] the filename, and for [`Documents::upload_file`] nothing. The media type is
+    /// `application/octet-stream` unless given.
     pub fn new(document_id: impl Into<String>, content: Content) -> Self {
         Header { document_id: document_id.into(), content: Some(content), ..Default::default() }.into()
     }
@@ -44,6 +48,22 @@ impl Upload {
     #[must_use]
     pub fn media_type(mut self, media_type: impl Into<String>) -> Self {
         self.content().media_type = media_type.into();
+        self
+    }
+
+    /// Of this many bytes: has to be said of a reader, and is found out of files and bytes, where it is a promise to be
+    /// kept. 0 is an empty content for a reader, and nothing said for the others.
+    #[must_use]
+    pub fn size_bytes(mut self, size: i64) -> Self {
+        self.content().size_bytes = size;
+        self
+    }
+
+    /// With this SHA-256: has to be said of a reader, and is found out of files and bytes, where it is a promise to be
+    /// kept.
+    #[must_use]
+    pub fn sha256(mut self, digest: [u8; 32]) -> Self {
+        self.content().sha256 = digest.to_vec();
         self
     }
 
@@ -79,17 +99,17 @@ impl Upload {
         self.header.content.get_or_insert_default()
     }
 
-    /// Says what the content is, as far as the caller did not. A digest that was given is a promise to be kept.
+    /// Says what the content is, as far as the caller did not. What was given is a promise to be kept.
     fn found(&mut self, filename: Option<&str>, size: i64, digest: Vec<u8>) -> Result<(), Error> {
         let content = self.content();
+        if content.size_bytes != 0 && content.size_bytes != size {
+            return Err(Error::field("content.size_bytes", format!("is not the {size} bytes of this content")));
+        }
         if !content.sha256.is_empty() && content.sha256 != digest {
             return Err(Error::field("content.sha256", "is not the digest of this content".to_owned()));
         }
         if content.filename.is_empty() {
             content.filename = filename.unwrap_or_default().to_owned();
-        }
-        if content.media_type.is_empty() {
-            content.media_type = "application/octet-stream".to_owned();
         }
         (content.size_bytes, content.sha256) = (size, digest);
         Ok(())
@@ -126,6 +146,11 @@ impl Documents {
     /// Replaces a document's content by what `reader` gives: exactly `content.size_bytes` bytes are read, which must
     /// have the digest `content.sha256`. Only in DRAFT and REJECTED.
     ///
+    /// Filename, size and SHA-256 have to be known before ([`Upload::filename`], [`Upload::size_bytes`],
+    /// [`Upload::sha256`]), because the contract has them first; where they are not, as for the body of an HTTP
+    /// request, write it to a file and use [`upload_file`](Self::upload_file). What is missing is
+    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) before anything is read or sent.
+    ///
     /// Tried again only while nothing was read, because what was read is gone: an error after that says by
     /// [`Error::retryable`] whether the same upload with a new reader and the same
     /// [`request_id`](Error::request_id) may help. A reader that fails or ends early is
@@ -157,9 +182,12 @@ impl Documents {
     }
 
     /// Replaces a document's content by a file, which is read twice: for its digest, and to be sent. Filename and
-    /// media type are the file's name and `application/octet-stream` unless given: see [`Upload`]. Tried again as a
-    /// whole, as any change; a deadline asked for counts from when the digest is known. A file that shrinks meanwhile is [`ErrorKind::Io`](crate::ErrorKind::Io), one that
-    /// changes [`ChecksumMismatch`](crate::ErrorReason::ChecksumMismatch); what is appended is not sent.
+    /// media type are the file's name and `application/octet-stream` unless given: see [`Upload`]; a path without
+    /// a name in UTF-8 needs [`Upload::filename`], or is
+    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) before anything is sent. Tried again as a whole,
+    /// as any change; a deadline asked for counts from when the digest is known. A file that shrinks meanwhile is
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io), one that changes
+    /// [`ChecksumMismatch`](crate::ErrorReason::ChecksumMismatch); what is appended is not sent.
     ///
     /// Cancel safety: nothing half-sent becomes visible; what was sent whole may.
     pub async fn upload_file(
@@ -175,7 +203,8 @@ impl Documents {
         self.upload_whole(upload, open).await
     }
 
-    /// Replaces a document's content by some bytes. The filename has to be given; the media type is
+    /// Replaces a document's content by some bytes. The filename has to be given ([`Upload::filename`]), or it is
+    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) before anything is sent; the media type is
     /// `application/octet-stream` unless given. Tried again as a whole, as any change.
     ///
     /// Cancel safety: nothing half-sent becomes visible; what was sent whole may.
@@ -217,15 +246,34 @@ impl Documents {
 
     fn begin_upload(&self, header: &mut Header) -> Result<Attempts, Error> {
         let request_id = self.claim(header)?;
-        if header.content.as_ref().is_some_and(|content| content.size_bytes < 0) {
-            return Err(Error::field("content.size_bytes", "is negative".to_owned()));
-        }
+        complete(header.content.get_or_insert_default())?;
         Ok(self.client.transfer("UploadContent", &self.solution, request_id))
     }
 
     pub(super) fn idle_limit(&self) -> Duration {
         self.client.shared.idle_limit
     }
+}
+
+/// Refuses what the service would refuse as well, but here it is known which setter was forgotten.
+fn complete(content: &mut Content) -> Result<(), Error> {
+    let wrong = |field, description: &str| Err(Error::field(field, description.to_owned()));
+    if content.media_type.is_empty() {
+        content.media_type = "application/octet-stream".to_owned();
+    }
+    if content.filename.is_empty() {
+        return wrong("content.filename", "is missing: Upload::filename gives it");
+    }
+    if content.sha256.len() != DIGEST_BYTES {
+        return wrong("content.sha256", "is not 32 bytes: Upload::sha256 gives it, and upload_file finds it out");
+    }
+    if content.size_bytes < 0 {
+        return wrong("content.size_bytes", "is negative");
+    }
+    if content.size_bytes == 0 && content.sha256 != sha256(b"") {
+        return wrong("content.size_bytes", "is 0, but the SHA-256 is of something: Upload::size_bytes gives it");
+    }
+    Ok(())
 }
 
 /// Size and digest of a file.
