@@ -83,7 +83,7 @@ impl Documents {
         document(self.call("CreateDocument", request.ask(), send).await?.map(|reply| reply.document))
     }
 
-    /// Reads a document, by id or by a whole request; also while it is deleted.
+    /// Reads a document, by id or by a whole request; also while it is deleted: check that `delete_time` is none.
     ///
     /// Cancel safety: only reads.
     pub async fn get(&self, request: impl Ask<GetDocumentRequest>) -> Result<Answer<Document>, Error> {

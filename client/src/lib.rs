@@ -47,7 +47,25 @@
 //! # }
 //! ```
 //!
-//! It has all [wrong fields](Error::field_violations), the [database](Error::served) the call had been routed to, the
+//! | reason | kind | what a caller does |
+//! | --- | --- | --- |
+//! | `EtagMismatch` | `Aborted` | reads again, and decides again on what it sees |
+//! | `StateTransitionInvalid`, `DocumentNotEditable` | `FailedPrecondition` | nothing, until somebody takes another step: [`metadata`](Error::metadata) has the state |
+//! | `DatabaseUnavailable`, `RouteMoving`, `RouteUnknown`, `ServerUnavailable` | `Unavailable` | comes back after [`retry_after`](Error::retry_after) |
+//! | `PoolExhausted`, `RateLimited`, `DatabaseConflict` | `ResourceExhausted`, `Aborted` | the same: [`retryable`](Error::retryable) says so |
+//! | `DocumentNotFound`, `ContentNotFound` | `NotFound` | says so; asking again does not help |
+//! | `DatabaseDetached`, `DatabaseMisconfigured`, `DatabaseIdentityMismatch`, `SchemaNotReady`, `PlacementConflict` | `FailedPrecondition` | calls an operator |
+//! | `FieldInvalid` | `InvalidArgument` | mends the request: [`field_violations`](Error::field_violations) |
+//! | `AccessDenied`, `CredentialsInvalid` | `PermissionDenied`, `Unauthenticated` | gets another token |
+//! | none | `Connect`, `Transport` | comes back; a change with its `request_id` |
+//!
+//! A document that was deleted is not `NotFound` until it is purged: [`get`](Documents::get) and
+//! [`batch_get`](Documents::batch_get) show it, with its `delete_time`; check that it is none.
+//!
+//! A `request_id` of your own is a UUID in lower case with hyphens, as `Uuid::new_v4().to_string()` makes it; anything
+//! else is `FieldInvalid`.
+//!
+//! An error has all [wrong fields](Error::field_violations), the [database](Error::served) the call had been routed to, the
 //! [number of attempts](Error::attempts), and the [`request_id`](Error::request_id) under which a change may be
 //! repeated by hand. New kinds and reasons appear; [`reason_name`](Error::reason_name) has those newer than this crate.
 //!

@@ -5,6 +5,11 @@ use std::fmt;
 use tonic::Code;
 
 /// What sort of failure it is. New ones appear.
+///
+/// `Display` and [`code_name`](Self::code_name) print a gRPC code for every kind, so that logs, metrics and callers of
+/// other languages see one set of words. Those of this side share the code that comes nearest: `Configuration` prints
+/// `INVALID_ARGUMENT`, `Connect` and `Transport` print `UNAVAILABLE`, `Reply` prints `INTERNAL`, `Io` prints
+/// `CANCELLED`. `{:?}` prints the name of the kind, and tells them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
