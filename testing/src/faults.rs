@@ -1,35 +1,40 @@
 //! What may happen to databases, to Postgres, and to the way there.
 
-use fbs_router_sandbox::platform;
+use crate::{
+    Network, TestError, TestRouter,
+    databases::{hidden, own_database},
+};
 
-use crate::{Network, TestError, TestRouter, router::own_database};
-
+/// What is done to a database is [`TestError::Solution`] where there is none.
 impl TestRouter {
     /// Closes a solution's own database (`ALLOW_CONNECTIONS false`): its calls are `DATABASE_UNAVAILABLE`.
     pub async fn close_database(&self, solution: &str) -> Result<(), TestError> {
-        Ok(self.platform.implementer().allow_connections(&own_database(solution), false).await?)
+        let name = self.own(solution).await?;
+        Ok(self.platform.implementer().allow_connections(&name, false).await?)
     }
 
     /// Opens it again.
     pub async fn open_database(&self, solution: &str) -> Result<(), TestError> {
-        Ok(self.platform.implementer().allow_connections(&own_database(solution), true).await?)
+        let name = self.own(solution).await?;
+        Ok(self.platform.implementer().allow_connections(&name, true).await?)
     }
 
     /// Renames a solution's own database away: its calls are `DATABASE_DETACHED`, never answered from elsewhere.
     pub async fn hide_database(&self, solution: &str) -> Result<(), TestError> {
-        let name = own_database(solution);
+        let name = self.own(solution).await?;
         Ok(self.platform.implementer().rename(&name, &hidden(&name)).await?)
     }
 
     /// Gives it its name back.
     pub async fn show_database(&self, solution: &str) -> Result<(), TestError> {
-        let name = own_database(solution);
-        Ok(self.platform.implementer().rename(&hidden(&name), &name).await?)
+        let hidden = self.own_hidden(solution).await?;
+        Ok(self.platform.implementer().rename(&hidden, &own_database(solution)).await?)
     }
 
     /// Ends every session in a solution's own database, as an administrator or a failover does.
     pub async fn end_sessions(&self, solution: &str) -> Result<(), TestError> {
-        Ok(self.platform.implementer().end_sessions(&own_database(solution)).await?)
+        let name = self.own(solution).await?;
+        Ok(self.platform.implementer().end_sessions(&name).await?)
     }
 
     /// What happens to the connections between service and Postgres from now on, also to those that are open:
@@ -47,25 +52,4 @@ impl TestRouter {
     pub async fn start_postgres(&self) -> Result<(), TestError> {
         Ok(self.platform.cluster.start_again().await?)
     }
-
-    /// Documents of a solution in the shared database, deleted ones included: 0 for one with a database of its own.
-    pub async fn shared_documents(&self, solution: &str) -> Result<i64, TestError> {
-        self.documents_in(platform::SYSTEM_DATABASE, solution).await
-    }
-
-    /// Documents of a solution in its own database.
-    pub async fn own_documents(&self, solution: &str) -> Result<i64, TestError> {
-        self.documents_in(&own_database(solution), solution).await
-    }
-
-    async fn documents_in(&self, database: &str, solution: &str) -> Result<i64, TestError> {
-        // Ids of solutions need no quotes; whatever else is typed here meets the test's own Postgres alone.
-        let solution = solution.replace('\'', "''");
-        let sql = format!("SELECT count(*) FROM fbs_document.document WHERE company_id = '{solution}'");
-        Ok(self.platform.implementer().count(database, &sql).await?)
-    }
-}
-
-fn hidden(name: &str) -> String {
-    format!("hidden_{name}")
 }

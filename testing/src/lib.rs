@@ -26,15 +26,60 @@
 //! [`TestRouter`] has a cluster of its own, copied from a prepared one that is kept in this user's cache, so starting
 //! takes about a second and tests do not see each other. When it is dropped nothing stays, also after `kill -9`.
 //!
+//! # Setting it up
+//!
+//! ```toml
+//! [dev-dependencies]
+//! fbs-router-testing = { git = "https://github.com/fbs-router/fbs-router" }
+//! tokio = { version = "1", features = ["macros", "rt-multi-thread"] }
+//!
+//! # Hashing (SCRAM, SHA-256 of contents) dominates the tests where it is not optimised.
+//! [profile.dev.package]
+//! sha2.opt-level = 3
+//! hmac.opt-level = 3
+//! postgres-protocol.opt-level = 3
+//! ```
+//!
+//! The first build takes minutes, because it is the whole service; later ones do not. Needs a multi-thread runtime:
+//! `#[tokio::test(flavor = "multi_thread")]`.
+//!
+//! [`client`](TestRouter::client) has the default settings; for others, or for the service under test, connect to
+//! [`url`](TestRouter::url):
+//!
+//! ```no_run
+//! # use fbs_router_testing::{Client, TestRouter};
+//! # async fn connect(router: &TestRouter) -> Result<(), Box<dyn std::error::Error>> {
+//! let impatient = Client::builder().attempts(1).connect(router.url()).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Solutions
+//!
 //! A solution without a database of its own lives in the shared one; [`give_database`](TestRouter::give_database)
-//! makes one, as somebody would on a real server, at any time. [`Network`] is what happens between service and
-//! Postgres. Needs a multi-thread runtime: `#[tokio::test(flavor = "multi_thread")]`.
+//! makes one, as somebody would on a real server, at any time before its first document.
+//!
+//! # Faults
+//!
+//! What may happen to a solution's database is [`close_database`](TestRouter::close_database),
+//! [`hide_database`](TestRouter::hide_database) and [`end_sessions`](TestRouter::end_sessions); to Postgres,
+//! [`kill_postgres`](TestRouter::kill_postgres); to the service, [`restart`](TestRouter::restart), which cuts open
+//! calls. [`network`](TestRouter::network) sets what happens between service and Postgres:
+//!
+//! - [`Network::Forward`]: bytes pass, as at the beginning.
+//! - [`Network::Refuse`]: open connections are reset, and new ones at once: Postgres is down.
+//! - [`Network::Hang`]: nothing passes, and nothing breaks: a cable is pulled.
+//! - [`Network::Cut`]: open connections are reset once, new ones work: a failover.
+//! - [`Network::CutAfter`]: each connection is reset after so many bytes to Postgres: it breaks within a statement.
+//! - [`Network::Delay`]: each piece of data is late by so much, in each direction: a slow line.
 
+mod databases;
+mod error;
 mod faults;
 mod router;
 
-pub use fbs_router_client::{Client, Documents, Error, ErrorReason, v1};
+pub use fbs_router_client::{Answer, Builder, Client, Documents, Error, ErrorKind, ErrorReason, Upload, v1};
 /// What happens to the connections between service and Postgres.
 pub use fbs_router_sandbox::Mode as Network;
 
-pub use self::router::{TestError, TestRouter};
+pub use self::{error::TestError, router::TestRouter};

@@ -4,46 +4,29 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use fbs_router::{config::Config, service::Service};
 use fbs_router_client::Client;
-use fbs_router_sandbox::{Address, FaultProxy, Platform, implementer, platform};
+use fbs_router_sandbox::{Address, FaultProxy, Mode, Platform, platform};
 use tempfile::TempDir;
 use tokio::{sync::watch, task::JoinHandle, time::Instant};
+
+use crate::TestError;
 
 /// Longest a fresh service takes to be ready; it takes a fraction of a second.
 const READY: Duration = Duration::from_secs(20);
 /// Between two looks whether it is.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Why there is no service, or why something could not be done to it.
-#[derive(Debug, thiserror::Error)]
-pub enum TestError {
-    /// No Postgres.
-    #[error("no private Postgres")]
-    Postgres(#[from] platform::Error),
-    /// Postgres could not be stopped or started.
-    #[error("Postgres could not be stopped or started")]
-    Cluster(#[from] fbs_router_sandbox::cluster::Error),
-    /// Postgres refused what an implementer does.
-    #[error("Postgres refused")]
-    Implementer(#[from] implementer::Error),
-    /// A file or a socket.
-    #[error("a file or socket of the test")]
-    Io(#[from] std::io::Error),
-    /// The lines of configuration given are wrong.
-    #[error("the configuration is wrong: {0}")]
-    Configuration(String),
-    /// The service did not start, or is not ready after 20 s.
-    #[error("the service is not ready: {0}")]
-    NotReady(String),
-}
-
-/// A running service, with a Postgres of its own. Dropped, everything is gone.
+/// A running service, with a Postgres of its own. Dropped, everything is gone, open calls included.
 #[derive(Debug)]
 pub struct TestRouter {
+    /// What callers connect to. The tasks of a service's connections are nobody's to abort; they end with their
+    /// connections, which this one cuts.
+    entrance: FaultProxy,
     pub(crate) platform: Platform,
     pub(crate) proxy: FaultProxy,
     /// Files of the service: configuration, password, snapshot.
     folder: TempDir,
     lines: String,
+    /// Of the service, behind the entrance.
     address: SocketAddr,
     running: Running,
     client: Client,
@@ -75,29 +58,25 @@ impl TestRouter {
         std::fs::write(folder.path().join("password"), platform::PASSWORD)?;
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let (address, running) = serve(&folder, proxy.port(), any, lines).await?;
-        let client = ready(address).await?;
-        Ok(Self { platform, proxy, folder, lines: lines.to_owned(), address, running, client })
+        let entrance = FaultProxy::start(Address::Tcp(address)).await?;
+        let client = ready(&url(&entrance)).await?;
+        Ok(Self { entrance, platform, proxy, folder, lines: lines.to_owned(), address, running, client })
     }
 
     /// Where it serves, such as `http://127.0.0.1:40000`; stays the same after [`restart`](Self::restart).
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        url(&self.entrance)
     }
 
-    /// A connected client.
+    /// A connected client with the default settings. For others: `Client::builder()….connect(router.url())`.
     pub fn client(&self) -> Client {
         self.client.clone()
     }
 
-    /// Gives a solution a database of its own: `createdb -T fbs_template djo_SOLUTION_db`. The service notices by
-    /// itself; a solution that has documents already stays where they are.
-    pub async fn give_database(&self, solution: &str) -> Result<(), TestError> {
-        let implementer = self.platform.implementer();
-        Ok(implementer.copy_database(platform::TEMPLATE_DATABASE, &own_database(solution)).await?)
-    }
-
-    /// Ends the service as `kill -9` would, and starts it again on the same address with the same files.
+    /// Ends the service as `kill -9` would, open calls included, and starts it again on the same address with the same
+    /// files. Until it serves, new connections are reset.
     pub async fn restart(&mut self) -> Result<(), TestError> {
+        self.entrance.set(Mode::Refuse);
         self.running.task.abort();
         let _ = (&mut self.running.task).await;
         let until = Instant::now() + READY;
@@ -108,14 +87,14 @@ impl TestRouter {
                 outcome => break outcome?,
             }
         };
+        self.entrance.set(Mode::Forward);
         // The client finds its way back by itself; this one only waits.
-        ready(self.address).await.map(drop)
+        ready(&self.url()).await.map(drop)
     }
 }
 
-/// The name of a solution's own database.
-pub(crate) fn own_database(solution: &str) -> String {
-    format!("djo_{solution}_db")
+fn url(entrance: &FaultProxy) -> String {
+    format!("http://{}", entrance.address())
 }
 
 async fn serve(
@@ -142,10 +121,10 @@ async fn serve(
 }
 
 /// A client of a service that answers for real: that it has answered at all does not mean that it is ready.
-async fn ready(address: SocketAddr) -> Result<Client, TestError> {
+async fn ready(url: &str) -> Result<Client, TestError> {
     let until = Instant::now() + READY;
     loop {
-        let problem = match Client::connect(format!("http://{address}")).await {
+        let problem = match Client::connect(url).await {
             // Needs ledger and catalogs, and changes nothing.
             Ok(client) => match client.resolve("fbs-router-testing").await {
                 Ok(_) => return Ok(client),

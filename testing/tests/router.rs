@@ -1,11 +1,17 @@
 //! What a caller's test can do, on the real thing.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::time::Duration;
 
-use fbs_router_client::Upload;
 use fbs_router_testing::{
-    Documents, Error, ErrorReason, Network, TestRouter,
+    Answer, Documents, Error, ErrorKind, ErrorReason, Network, TestError, TestRouter, Upload,
     v1::{Document, document::State},
+};
+use tokio::{
+    io::{AsyncWriteExt, DuplexStream},
+    task::JoinHandle,
+    time::timeout,
 };
 
 fn draft(name: &str) -> Document {
@@ -83,6 +89,73 @@ async fn a_client_outlives_the_service_it_was_connected_to() {
     // Tried again by the client itself: the connection is found broken and made anew.
     let submitted = documents.submit(created.document_id.as_str()).await.unwrap();
     assert_eq!(submitted.state(), State::Pending);
+}
+
+/// Uploads 10 bytes of which only 3 ever come; returns while the service waits for the others.
+async fn half_an_upload(router: &TestRouter) -> (DuplexStream, JoinHandle<Result<Answer<Document>, Error>>) {
+    let documents = router.client().solution("globex");
+    let id = documents.create(draft("A")).await.unwrap().into_message().document_id;
+    let (mut writer, reader) = tokio::io::duplex(1);
+    let upload = Upload::from(id).filename("a").size_bytes(10).sha256([7; 32]);
+    let uploading = tokio::spawn(async move { documents.upload(upload, reader).await });
+    // There is room for one byte: the others are read by an upload that has a connection and sent its header.
+    writer.write_all(b"123").await.unwrap();
+    (writer, uploading)
+}
+
+/// That it breaks by itself, long before its idle limit of 30 s.
+async fn broken(uploading: JoinHandle<Result<Answer<Document>, Error>>) {
+    let error = timeout(Duration::from_secs(10), uploading).await.unwrap().unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Transport, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_breaks_the_calls_that_are_open() {
+    let mut router = TestRouter::start().await.unwrap();
+    let (_writer, uploading) = half_an_upload(&router).await;
+    router.restart().await.unwrap();
+    broken(uploading).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_router_that_is_dropped_breaks_the_calls_that_are_open() {
+    let router = TestRouter::start().await.unwrap();
+    let (_writer, uploading) = half_an_upload(&router).await;
+    drop(router);
+    broken(uploading).await;
+}
+
+/// What is wrong, as `unwrap` and `?` show it.
+fn told(outcome: Result<(), TestError>) -> String {
+    outcome.unwrap_err().to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_would_not_be_used_is_refused_with_what_mends_it() {
+    let router = TestRouter::start().await.unwrap();
+    assert!(told(router.give_database("Acme").await).contains("^[a-z0-9][a-z0-9_-]*$"));
+    assert!(told(router.give_database(&"a".repeat(57)).await).contains("at most 56 bytes"));
+    router.client().solution("globex").create(draft("A")).await.unwrap();
+    let late = told(router.give_database("globex").await);
+    assert!(late.contains("is served from fbs_system_db already: give it a database before"), "{late}");
+
+    let without = told(router.close_database("acme_corp").await);
+    assert!(without.contains("has no database of its own, djo_acme_corp_db"), "{without}");
+    router.give_database("acme_corp").await.unwrap();
+    assert!(told(router.give_database("acme_corp").await).contains("has a database of its own already"));
+    assert!(told(router.show_database("acme_corp").await).contains("has no hidden database"));
+    router.hide_database("acme_corp").await.unwrap();
+    assert!(told(router.give_database("acme_corp").await).contains("hidden"));
+    assert!(told(router.close_database("acme_corp").await).contains("hidden"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_postgres_says_is_in_the_error() {
+    let router = TestRouter::start().await.unwrap();
+    router.give_database("acme_corp").await.unwrap();
+    router.close_database("acme_corp").await.unwrap();
+    let error = router.own_documents("acme_corp").await.unwrap_err().to_string();
+    assert!(error.contains("not currently accepting connections"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
