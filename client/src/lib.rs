@@ -122,10 +122,10 @@
 //! is `application/octet-stream` unless given.
 //!
 //! Memory is constant, whatever the size. An upload ends as soon as the service answers, also while there is still
-//! something to send. Files and bytes are sent again as a whole where a change would be repeated; a reader
-//! only while nothing was read from it. A [`Download`] is an `AsyncRead` that goes on by itself
-//! at the byte where it broke, and whose end means that every byte came, with the right SHA-256. Progress is what the
-//! reader given or the `Download` read has seen.
+//! something to send. Files and bytes are sent again as a whole where a change would be repeated; a reader only while
+//! nothing was read from it. A [`Download`] is an `AsyncRead`, and a `Stream` of bytes, that goes on by itself at the
+//! byte where it broke, and whose end means that every byte came, with the right SHA-256. Progress is what the reader
+//! given or the `Download` read has seen.
 //!
 //! Transfers have no deadline, unless `with_deadline` asked for one; no progress for 30 s
 //! ([`Builder::idle_limit`]) is [`ErrorKind::DeadlineExceeded`].

@@ -16,7 +16,7 @@ use fbs_router_client::{
     v1::{Content, DownloadContentRequest, DownloadContentResponse},
 };
 use fbs_router_proto::document::v1::download_content_response::Frame;
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
 use support::{Frames, Script, Service, failure, place, unavailable};
 use tokio::io::AsyncReadExt;
@@ -151,6 +151,20 @@ async fn chunks_come_without_a_detour() {
     }
     assert!(bytes == store.bytes);
     assert!(download.chunk().await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_stream_of_the_content_ends_after_every_byte_or_goes_on_failing() {
+    let store = Store::new(noise(100_000), []);
+    let service = Service::start(Arc::clone(&store));
+    let download = documents(&service).await.download("id").await.unwrap();
+    let chunks: Vec<_> = download.try_collect().await.unwrap();
+    assert!(chunks.concat() == store.bytes);
+
+    store.content.lock().unwrap().sha256 = vec![7; 32];
+    let download = documents(&service).await.download("id").await.unwrap();
+    let kinds: Vec<_> = download.filter_map(async |chunk| Some(chunk.err()?.kind())).take(2).collect().await;
+    assert_eq!(kinds, [ErrorKind::DataLoss; 2]);
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use fbs_router_proto::document::v1::{
 };
 use futures_util::{
     StreamExt,
-    stream::{self, BoxStream},
+    stream::{self, BoxStream, Stream},
 };
 use prost::bytes::{Buf, Bytes};
 use sha2::{Digest, Sha256};
@@ -30,7 +30,8 @@ use crate::{
     documents::stub,
 };
 
-/// A document's content on its way: an [`AsyncRead`], and chunk by chunk.
+/// A document's content on its way: an [`AsyncRead`], a [`Stream`] of [`Bytes`] such as bodies of HTTP are made of, and
+/// [`chunk`](Self::chunk) by chunk without anything imported.
 ///
 /// Goes on by itself after a failure, at the byte and generation where it was; content that was replaced meanwhile is
 /// [`EtagMismatch`](crate::ErrorReason::EtagMismatch). The end comes only after every byte; if the read began at byte
@@ -95,6 +96,15 @@ impl AsyncRead for Download {
             self.rest = chunk;
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+/// The chunks. An error does not end it, but comes again, so that no end is taken for that of the content.
+impl Stream for Download {
+    type Item = Result<Bytes, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_chunk(context).map(Result::transpose)
     }
 }
 
