@@ -1,7 +1,7 @@
 # What there is to do here. `make` lists it. Needs Rust; the rest is looked for, and fetched or skipped aloud.
 
 .DEFAULT_GOAL := help
-.PHONY: help dev postgres test python node test-pg18 lint features bench break setup-doc full
+.PHONY: help dev postgres test python node grpcurl test-pg18 lint features bench break setup-doc full
 
 CARGO ?= cargo
 ARGS ?=
@@ -15,10 +15,11 @@ dev: postgres ## Everything on this machine, with a Postgres of its own: ARGS="-
 postgres: ## Finds PostgreSQL server binaries, or fetches them once; prints their folder
 	@scripts/postgres
 
-test: postgres ## All tests, on a real Postgres, and the Python and Node client suites
+test: postgres ## All tests, on a real Postgres, and from Python, Node and grpcurl
 	$(CARGO) test --workspace --locked
 	@$(MAKE) --no-print-directory python
 	@$(MAKE) --no-print-directory node
+	@$(MAKE) --no-print-directory grpcurl
 
 python: postgres ## The Python client suite, against `fbs-router dev`
 	@$(CARGO) build --quiet --locked --bin fbs-router
@@ -27,6 +28,10 @@ python: postgres ## The Python client suite, against `fbs-router dev`
 node: postgres ## The Node client suite, against `fbs-router dev`
 	@$(CARGO) build --quiet --locked --bin fbs-router
 	@scripts/node-client
+
+grpcurl: postgres ## A document's whole life with grpcurl, against `fbs-router dev`
+	@$(CARGO) build --quiet --locked --bin fbs-router
+	@scripts/grpcurl-life
 
 test-pg18: ## All tests, on a fetched PostgreSQL 18
 	PG_BINDIR="$$(scripts/postgres --fetch)" && export PG_BINDIR && $(CARGO) test --workspace --locked
