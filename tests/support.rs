@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use fbs_router_sandbox::{Address, Cluster, FaultProxy, Implementer, Options, Platform};
 
 pub(crate) use self::{
-    calls::{draft, failure, reason, within},
+    calls::{Answered, draft, failure, reason, within},
     replica::Replica,
 };
 
