@@ -125,6 +125,22 @@ async fn solutions_are_listed_as_they_stand_and_a_list_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_shared_solution_known_from_a_snapshot_alone_is_not_said_to_be_active() {
+    let world = World::new().await;
+    let replica = world.replica().await;
+    replica.make("globex", "N").await;
+    world.snapshot_holds("globex").await;
+    let active = (Placement::System, route::State::Active, SYSTEM_DATABASE.to_owned());
+    assert_eq!(stands(&replica.solutions(all()).await.unwrap(), "globex"), active);
+    // The ledger is out of reach: calls for it are ROUTE_UNKNOWN, and the list says so.
+    world.platform.implementer().allow_connections(SYSTEM_DATABASE, false).await.unwrap();
+    let replica = replica.restart().await;
+    assert_eq!(replica.place("globex").await.unwrap_err(), failure(Code::Unavailable, "ROUTE_UNKNOWN"));
+    let unknown = (Placement::System, route::State::Unknown, SYSTEM_DATABASE.to_owned());
+    assert_eq!(stands(&replica.solutions(all()).await.unwrap(), "globex"), unknown);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn databases_are_what_a_migration_has_to_visit() {
     let world = World::new().await;
     let replica = world.replica().await;

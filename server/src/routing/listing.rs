@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{
     decide::{Trace, Verdict, decide},
-    evidence::{Found, Presence, RecordedAt, Replaced},
+    evidence::{Found, LedgerSays, Presence, Record, RecordedAt, Replaced},
     gather::Gathered,
     resolve::{Ask, Intent},
     route::{Address, Route, RouteState},
@@ -172,16 +172,17 @@ impl Router {
             Verdict::Refused(error) => {
                 self.route_in_any_state(ask, &error).or_else(|| undecided(super::resolve::state_of(&error)))
             }
-            // A recorded SYSTEM pair is served; only what its listed database is good for is not known.
-            Verdict::Need(_) | Verdict::Act(_) => match record.map(|record| &record.at) {
-                Some(RecordedAt::System) => self
-                    .route_in_any_state(ask, &Error::RouteMoving)
-                    .map(|route| Route { state: RouteState::Active, ..route }),
-                Some(RecordedAt::Dedicated { .. }) => {
-                    self.route_in_any_state(ask, &Error::RouteUnknown("not decided yet"))
+            // A SYSTEM pair that the ledger records, and memory vouches for, is served; only what its listed database is good
+            // for is not known. Known from a snapshot alone, or not confirmed yet, calls would have to find out first.
+            Verdict::Need(_) | Verdict::Act(_) => {
+                let unknown = self.route_in_any_state(ask, &Error::RouteUnknown("not decided yet"));
+                let served = matches!(evidence.ledger, LedgerSays::Record(Record { at: RecordedAt::System, .. }));
+                match unknown {
+                    Some(route) if served && evidence.vouched => Some(Route { state: RouteState::Active, ..route }),
+                    Some(route) => Some(route),
+                    None => undecided(RouteState::Unknown),
                 }
-                None => undecided(RouteState::Unknown),
-            },
+            }
         }
     }
 
