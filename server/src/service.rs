@@ -161,7 +161,8 @@ impl Service {
             ended = serving.join_next() => ended.and_then(Result::ok).unwrap_or(Ok(())),
         };
         drain(&self.config.drain, &mut reporter, &draining, &close, serving).await;
-        background.abort_all();
+        // Waited for, not only told: whoever sees this process end must find its ports closed.
+        background.shutdown().await;
         self.router.pools().close_all();
         if let Some(path) = &self.config.listen.unix {
             let _ = std::fs::remove_file(path);
