@@ -35,6 +35,22 @@ pub mod document {
     }
 }
 
+/// `fbs.admin.v1`: what operators decide about solutions and servers.
+pub mod admin {
+    /// Version 1.
+    #[allow(
+        missing_docs,
+        clippy::all,
+        clippy::too_many_lines,
+        clippy::allow_attributes_without_reason,
+        unreachable_pub,
+        reason = "generated"
+    )]
+    pub mod v1 {
+        tonic::include_proto!("fbs.admin.v1");
+    }
+}
+
 /// `ErrorInfo.domain` of every error the service makes.
 pub const ERROR_DOMAIN: &str = "fbs.router";
 
