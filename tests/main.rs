@@ -18,6 +18,7 @@ mod identity;
 mod isolation;
 mod listing;
 mod lists;
+mod moving;
 mod no_ddl;
 mod readme;
 mod repeats;

@@ -7,9 +7,9 @@ pub const DOCUMENTS_VERSION: i32 = 2;
 /// The oldest version of the documents schema that this build serves.
 pub const DOCUMENTS_OLDEST_SERVED: i32 = 2;
 /// The newest version of the ledger that this build knows.
-pub const LEDGER_VERSION: i32 = 1;
+pub const LEDGER_VERSION: i32 = 2;
 /// The oldest version of the ledger that this build serves.
-pub const LEDGER_OLDEST_SERVED: i32 = 1;
+pub const LEDGER_OLDEST_SERVED: i32 = 2;
 
 /// One step of one component.
 #[derive(Debug)]
@@ -41,7 +41,10 @@ pub(crate) const DOCUMENTS: Component = Component {
 /// What the documents app's system database holds besides.
 pub(crate) const LEDGER: Component = Component {
     name: "ledger",
-    migrations: &[Migration { version: 1, compatible_from: 1, sql: include_str!("../migrations/ledger_0001.sql") }],
+    migrations: &[
+        Migration { version: 1, compatible_from: 1, sql: include_str!("../migrations/ledger_0001.sql") },
+        Migration { version: 2, compatible_from: 1, sql: include_str!("../migrations/ledger_0002.sql") },
+    ],
     grants: include_str!("../migrations/grants_ledger.sql"),
 };
 

@@ -45,6 +45,8 @@ pub struct Config {
     pub deadline: DeadlineLimits,
     /// `[limits]`
     pub limits: Limits,
+    /// `[moving]`
+    pub moving: Moving,
     /// `[documents]`
     pub documents: Documents,
     /// `[tokens]`
@@ -149,6 +151,19 @@ pub struct Limits {
     pub connection_age: Duration,
 }
 
+/// Moves of solutions.
+#[derive(Debug, Clone)]
+pub struct Moving {
+    /// Solutions with more rows are not moved: they would be held for too long.
+    pub max_rows: i64,
+    /// Longest a move may hold a solution before its commit point; then it is taken back.
+    pub max_frozen: Duration,
+    /// A move that gave no sign of life for so long is taken back by whichever router notices.
+    pub stale_after: Duration,
+    /// Longest one step may take, but for the comparison: as `deadline.default`.
+    pub step: Duration,
+}
+
 /// Documents.
 #[derive(Debug, Clone)]
 pub struct Documents {
@@ -248,6 +263,7 @@ impl Config {
         let pool = Pool::read(root.section("pool"));
         let deadline = DeadlineLimits::read(root.section("deadline"));
         let limits = Limits::read(root.section("limits"));
+        let moving = Moving::read(root.section("moving"), &deadline);
         let (documents_app, documents) = Documents::read(root.section("documents"), &deadline);
         let tokens = Tokens::read(root.section("tokens"));
         let drain = Drain::read(root.section("drain"));
@@ -267,7 +283,20 @@ impl Config {
         match naming {
             Some(naming) if problems.is_empty() => {
                 let naming = Arc::new(naming);
-                Ok(Self { listen, servers, naming, routing, ledger, pool, deadline, limits, documents, tokens, drain })
+                Ok(Self {
+                    listen,
+                    servers,
+                    naming,
+                    routing,
+                    ledger,
+                    pool,
+                    deadline,
+                    limits,
+                    moving,
+                    documents,
+                    tokens,
+                    drain,
+                })
             }
             _ => Err(ConfigErrors(problems)),
         }
@@ -365,6 +394,24 @@ impl Limits {
         };
         section.finish();
         this
+    }
+}
+
+impl Moving {
+    fn read(mut section: Section<'_>, deadline: &DeadlineLimits) -> Self {
+        let this = Self {
+            max_rows: section.integer("max_rows", 100_000, 1..=100_000_000),
+            max_frozen: section.duration("max_frozen", 120 * SECOND, SECOND..=HOUR),
+            stale_after: section.duration("stale_after", 30 * SECOND, SECOND..=HOUR),
+            step: deadline.default,
+        };
+        section.finish();
+        this
+    }
+
+    /// How often a move gives a sign of life.
+    pub fn alive_interval(&self) -> Duration {
+        self.stale_after / 10
     }
 }
 

@@ -13,6 +13,6 @@ pub mod workflow;
 
 pub use call::{Call, Deadline, Principal};
 pub use error::{Error, Result, Violation};
-pub use naming::{App, Naming, Pattern};
+pub use naming::{App, DATABASE_NAME_BYTES, Naming, Pattern};
 pub use placement::{DatabaseTarget, Epoch, Placement, ServerName};
 pub use solution::SolutionId;

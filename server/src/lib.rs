@@ -4,6 +4,7 @@ pub mod config;
 pub mod documents;
 pub mod domain;
 pub mod metrics;
+pub mod moving;
 pub mod postgres;
 pub mod probe;
 pub mod routing;

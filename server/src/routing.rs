@@ -14,11 +14,16 @@ mod flights;
 mod gather;
 mod inside;
 mod ledger;
+mod ledger_door;
+mod ledger_move;
+mod ledger_operator;
 mod ledger_read;
 mod ledger_write;
 mod listing;
 #[cfg(test)]
 mod model;
+mod operator;
+mod own;
 mod refresh;
 mod resolve;
 pub mod route;
@@ -28,11 +33,15 @@ mod snapshot;
 mod table;
 mod tasks;
 
+pub(crate) use self::ledger_write::{DURABLE, LOCK_EXCLUSIVE, LOCK_SHARED, checkout};
 pub use self::{
     catalog::ScanError,
     decide::{CandidateReason, Step, Trace},
+    ledger_move::Going,
+    ledger_operator::Registering,
     ledger_read::LedgerError,
     listing::{KnownDatabase, KnownSolution},
+    operator::Decision,
     resolve::{Ask, Intent, Resolution},
     route::{Candidate, Route, RouteState},
     router::{Readiness, Router},

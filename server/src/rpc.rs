@@ -3,6 +3,7 @@
 //! The only room that knows tonic, besides `service`. Generated types stop at `convert` and `route`; statuses are
 //! made in `status` alone; `observe` gives every call its deadline, its span and its counters.
 
+mod admin_service;
 pub mod convert;
 mod document_service;
 mod download;
@@ -17,4 +18,4 @@ pub mod status;
 pub mod tokens;
 mod upload;
 
-pub use self::{document_service::Documents, router_service::Routes};
+pub use self::{admin_service::Admin, document_service::Documents, router_service::Routes};

@@ -7,7 +7,8 @@ mod ops;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use fbs_router_proto::{
-    FILE_DESCRIPTOR_SET, document::v1::document_service_server::DocumentServiceServer,
+    FILE_DESCRIPTOR_SET, admin::v1::admin_service_server::AdminServiceServer,
+    document::v1::document_service_server::DocumentServiceServer,
     router::v1::router_service_server::RouterServiceServer,
 };
 use tokio::{
@@ -22,10 +23,11 @@ use tonic_health::server::HealthReporter;
 use crate::{
     config::{Config, Limits},
     metrics::Metrics,
+    moving::Moves,
     postgres::PostgresServer,
     routing::{LedgerError, Readiness, Router},
     rpc::{
-        Documents, Routes,
+        Admin, Documents, Routes,
         health::{self, Reported},
         observe::Observe,
         tokens::Tokens,
@@ -128,6 +130,9 @@ impl Service {
 
         let documents =
             Documents::new(Arc::clone(&self.router), Arc::clone(&self.tokens), self.config.documents.clone());
+        let (moves, list) = Moves::new(Arc::clone(&self.router), self.config.moving.clone());
+        background.spawn(Arc::clone(&moves).make(list));
+        let admin = Admin::new(Arc::clone(&self.router), moves, self.config.routing.isolation);
         let mut routes = TonicRoutes::builder();
         let limit = self.config.limits.request_bytes;
         routes
@@ -136,6 +141,7 @@ impl Service {
                 RouterServiceServer::new(Routes::new(Arc::clone(&self.router), Arc::clone(&self.tokens)))
                     .max_decoding_message_size(limit),
             )
+            .add_service(AdminServiceServer::new(admin).max_decoding_message_size(limit))
             .add_service(DocumentServiceServer::new(documents).max_decoding_message_size(limit));
         for_reflection(&mut routes)?;
         let observe = Observe { limits: Arc::new(self.config.deadline.clone()), metrics: self.metrics };

@@ -245,6 +245,10 @@ fn system(evidence: &Evidence<'_>, record: &Record, trace: &mut Trace) -> Verdic
             trace.decide("released", "a released database is listed again: its fence is closed");
             Verdict::Act(Act::Retire { found: found.clone(), uuid: *uuid })
         }
+        Inside::Ready { fence: Some(fence), .. } if fence.copying => {
+            let finding = "recorded as SYSTEM; its database holds the copy of a move that was taken back";
+            policy(evidence, "copying", finding, beside(CandidateReason::RowsInSystemDatabase), trace)
+        }
         Inside::Ready { uuid, .. } => match evidence.rows {
             Rows::NotCounted => need(trace, "rows", "its database is ready", Need::Rows),
             Rows::None => take_over(found, *uuid, trace),
@@ -293,7 +297,10 @@ fn unrecorded(evidence: &Evidence<'_>, trace: &mut Trace) -> Verdict {
             let candidate = Some((found.clone(), CandidateReason::SchemaNotReady));
             policy(evidence, "not-ready", what, at_zero(candidate), trace)
         }
-        Inside::Ready { fence: Some(fence), .. } if fence.active && fence.epoch > 0 => fence_ahead(evidence, trace),
+        // Moves begin with a record: a copy without one is ahead of the ledger, too.
+        Inside::Ready { fence: Some(fence), .. } if (fence.active && fence.epoch > 0) || fence.copying => {
+            fence_ahead(evidence, trace)
+        }
         Inside::Ready { .. } if evidence.app != AppKind::Documents => {
             trace.decide("ready", "its database holds the table it has to");
             Verdict::Act(Act::RecordDedicated(found.clone()))

@@ -190,6 +190,8 @@ pub struct Fence {
     pub epoch: Epoch,
     /// ACTIVE.
     pub active: bool,
+    /// COPYING: what lies there is the copy of a move, finished or not, and nobody's truth.
+    pub copying: bool,
 }
 
 /// Whether the system database holds rows of a solution.

@@ -1,2 +1,2 @@
--- The fence of solution $1: epoch, and whether it is ACTIVE.
-SELECT epoch, state = 'ACTIVE' FROM fbs_router.fence WHERE company_id = $1
+-- The fence of solution $1: epoch, whether it is ACTIVE, whether a copy of a move stands behind it.
+SELECT epoch, state = 'ACTIVE', state = 'COPYING' FROM fbs_router.fence WHERE company_id = $1

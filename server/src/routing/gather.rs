@@ -152,7 +152,7 @@ impl Router {
     }
 
     /// Looks for the name that the pair's own database would have. `since`: scans that began before do not count.
-    fn search(
+    pub(super) fn search(
         &self,
         table: &Table,
         ask: &Ask<'_>,

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{
     evidence::{Found, Inside, RecordedAt, Rows},
     ledger::LedgerView,
-    ledger_write::{READY_TABLE, claim, first_bool, read_fence},
+    ledger_write::{READY_TABLE, adopt, claim, first_bool, read_fence},
     table::Table,
 };
 use crate::{
@@ -57,6 +57,9 @@ pub(super) struct Looking<'l> {
     pub solution: &'l SolutionId,
     /// Until when.
     pub deadline: Deadline,
+    /// An operator accepts the database, whatever was recorded before and whichever ledger it belonged to; never that
+    /// of another solution.
+    pub accepting: bool,
 }
 
 impl Looks {
@@ -143,7 +146,12 @@ impl Looking<'_> {
         let Some(ledger_id) = self.table.ledger.last_change.map(|change| change.ledger_id) else {
             return Inside::NotEntered(Error::RouteUnknown("the ledger was never read"));
         };
-        if let Err(error) = claim(connection, self.solution, ledger_id, self.deadline).await {
+        let claimed = if self.accepting {
+            adopt(connection, self.solution, ledger_id, self.deadline).await
+        } else {
+            claim(connection, self.solution, ledger_id, self.deadline).await
+        };
+        if let Err(error) = claimed {
             return Inside::NotEntered(error);
         }
         tracing::info!(solution = %self.solution, database = %found.target, "claimed a database without an identity");
@@ -179,6 +187,9 @@ impl Looking<'_> {
 
     /// The uuid of the database that the pair is recorded to have.
     fn recorded_uuid(&self) -> Option<Uuid> {
+        if self.accepting {
+            return None;
+        }
         match self.table.ledger.placement(&self.app.name, self.solution.as_str())?.at {
             RecordedAt::Dedicated { uuid, .. } => uuid,
             RecordedAt::System => None,
@@ -212,6 +223,7 @@ impl Looking<'_> {
         match identity.ledger_id {
             None if recorded.is_none_or(|uuid| uuid == identity.database_uuid) => return Judgement::Unclaimed,
             None => return settled(Inside::Foreign("another uuid than the recorded one")),
+            Some(found) if Some(found) != ledger_id && self.accepting => return Judgement::Unclaimed,
             Some(found) if Some(found) != ledger_id => return settled(Inside::Foreign("it belongs to another ledger")),
             Some(_) => {}
         }

@@ -79,8 +79,8 @@ pub(super) struct Reading {
     pub database_uuid: Option<Uuid>,
     /// True if the ledger contains the last change that was known, so that only later rows were read.
     pub continues: bool,
-    /// Servers.
-    pub servers: Vec<(ServerName, u64)>,
+    /// Servers, with their `system_identifier`; none: removed.
+    pub servers: Vec<(ServerName, Option<u64>)>,
     /// Placements.
     pub placements: Vec<(Arc<str>, SolutionId, Record)>,
     /// Registrations.
@@ -141,6 +141,11 @@ impl LedgerView {
         !self.conflicts.is_empty() && self.conflicts.contains_key(&(Arc::from(app), solution.clone()))
     }
 
+    /// The later epoch at which the pair was seen, if it was.
+    pub(super) fn conflict(&self, app: &str, solution: &SolutionId) -> Option<Epoch> {
+        self.conflicts.get(&(Arc::from(app), solution.clone())).copied()
+    }
+
     /// This view and what was read since.
     pub(super) fn merge(&self, reading: Reading) -> Self {
         if reading.continues { self.continued(reading) } else { self.restarted(reading) }
@@ -184,7 +189,16 @@ impl LedgerView {
         self.last_change = reading.last_change;
         self.database_uuid = reading.database_uuid;
         self.read_began = reading.began;
-        self.servers.extend(reading.servers);
+        for (server, system_identifier) in reading.servers {
+            match system_identifier {
+                Some(system_identifier) => drop(self.servers.insert(server, system_identifier)),
+                // Removed: it holds nothing any more.
+                None => {
+                    self.servers.remove(&server);
+                    self.holding.remove(&server);
+                }
+            }
+        }
         for (app, solution, record) in reading.placements {
             self.insert(app, solution, record);
         }

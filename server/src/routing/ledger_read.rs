@@ -238,8 +238,9 @@ fn registration(row: &Row) -> Option<(Arc<str>, SolutionId, Registration)> {
     Some((row.get::<_, &str>(1).into(), solution, Registration { server, database: row.get(3), isolation }))
 }
 
-fn server(row: &Row) -> Option<(Arc<str>, u64)> {
-    Some((row.get::<_, &str>(0).into(), row.get::<_, &str>(1).parse().ok()?))
+fn server(row: &Row) -> Option<(Arc<str>, Option<u64>)> {
+    let system_identifier = row.get::<_, &str>(1).parse().ok()?;
+    Some((row.get::<_, &str>(0).into(), (!row.get::<_, bool>(2)).then_some(system_identifier)))
 }
 
 fn meaning(error: tokio_postgres::Error) -> LedgerError {

@@ -1,2 +1,2 @@
--- Servers changed after change $1.
-SELECT server, system_identifier FROM fbs_router.server WHERE change_number > $1
+-- Servers changed after change $1, and whether they were removed.
+SELECT server, system_identifier, remove_time IS NOT NULL FROM fbs_router.server WHERE change_number > $1

@@ -10,24 +10,27 @@ use uuid::Uuid;
 
 use super::{
     evidence::{Fence, Found},
-    ledger::LedgerView,
+    ledger_door::{LedgerDoor, commit},
 };
 use crate::{
     domain::{DatabaseTarget, Deadline, Epoch, Error, Result, SolutionId},
     postgres::{
         Connection, Failure, Pools, Statement,
         pool::CheckoutError,
-        transaction::{Bound, CommitError, StatementError, Transaction},
+        transaction::{Bound, StatementError, Transaction},
     },
 };
 
+/// `NAME, file, types`: a statement in a file of this folder.
 macro_rules! statement {
     ($name:ident, $file:literal, $($type:ident),*) => {
         #[doc = concat!("See `", $file, "`.")]
-        pub(super) static $name: Statement =
+        pub(crate) static $name: Statement =
             Statement { name: $file, sql: include_str!($file), types: &[$(Type::$type),*] };
     };
 }
+
+pub(super) use statement;
 
 statement!(LOCK_SHARED, "lock_shared.sql", TEXT);
 statement!(LOCK_EXCLUSIVE, "lock_exclusive.sql", TEXT);
@@ -47,23 +50,18 @@ statement!(AUDIT, "audit.sql", TEXT, TEXT, TEXT, INT8);
 statement!(ADOPT_OID, "adopt_oid.sql", TEXT, TEXT, INT8, UUID, OID);
 statement!(FOLLOW, "follow.sql", TEXT, TEXT, INT8, UUID, TEXT, TEXT, OID);
 statement!(CLAIM, "claim.sql", TEXT, UUID);
+statement!(ADOPT_LEDGER, "adopt_ledger.sql", TEXT, UUID);
 statement!(RECORD_SERVER, "record_server.sql", TEXT, TEXT);
 
 /// Writes on behalf of one pair.
 #[derive(Debug)]
-pub(super) struct LedgerWriter<'w> {
-    /// The process's pools.
-    pub pools: &'w Pools,
-    /// The database that holds the ledger.
-    pub ledger: &'w DatabaseTarget,
-    /// The ledger that was read: another one is not written to.
-    pub known: Arc<LedgerView>,
+pub(crate) struct LedgerWriter<'w> {
+    /// The way there.
+    pub(in crate::routing) door: LedgerDoor<'w>,
     /// The pair.
-    pub solution: &'w SolutionId,
+    pub(in crate::routing) solution: &'w SolutionId,
     /// The pair.
-    pub app: &'w Arc<str>,
-    /// Until when.
-    pub deadline: Deadline,
+    pub(in crate::routing) app: &'w Arc<str>,
 }
 
 /// What a registration says, as a first write or a taking over reads it in its own transaction.
@@ -170,10 +168,12 @@ impl LedgerWriter<'_> {
 
     /// True if the system database holds a row of the solution.
     pub(super) async fn rows(&self) -> Result<bool> {
-        let connection = self.connection().await?;
+        let connection = self.door.connection().await?;
         let company = self.solution.as_str();
-        let rows =
-            connection.read(company, self.deadline, (&ROWS, &[&company])).await.map_err(StatementError::into_error)?;
+        let rows = connection
+            .read(company, self.door.deadline, (&ROWS, &[&company]))
+            .await
+            .map_err(StatementError::into_error)?;
         Ok(first_bool(&rows))
     }
 
@@ -186,28 +186,8 @@ impl LedgerWriter<'_> {
         commit(transaction).await
     }
 
-    /// A connection to the ledger's database, if it is still the one that was read.
-    async fn connection(&self) -> Result<Connection> {
-        let connection = checkout(self.pools, self.ledger, self.deadline).await?;
-        let facts = connection.facts();
-        let identified = facts.identity.as_ref().is_some_and(|identity| {
-            identity.solution.is_none()
-                && Some(identity.database_uuid) == self.known.database_uuid
-                && identity.ledger_id == self.known.last_change.map(|change| change.ledger_id)
-        });
-        let cluster = self.known.servers.get(&self.ledger.server);
-        if identified && cluster.is_none_or(|known| *known == facts.system_identifier) {
-            return Ok(connection);
-        }
-        self.pools.close(self.ledger);
-        Err(Error::RouteUnknown("the ledger's database is not the one that was read"))
-    }
-
-    async fn begin(&self, first: &[Bound<'_>]) -> Result<(Transaction, Vec<Vec<Row>>)> {
-        let connection = self.connection().await?;
-        Transaction::begin(connection, self.solution.as_str(), self.deadline, first)
-            .await
-            .map_err(StatementError::into_error)
+    pub(super) async fn begin(&self, first: &[Bound<'_>]) -> Result<(Transaction, Vec<Vec<Row>>)> {
+        self.door.begin(self.solution.as_str(), first).await
     }
 }
 
@@ -223,6 +203,30 @@ pub(super) async fn claim(
 ) -> Result<()> {
     let company = solution.as_str();
     write_alone(connection, company, deadline, (&CLAIM, &[&company, &ledger_id])).await.map(drop)
+}
+
+/// Claims a database for solution and ledger whichever ledger it belonged to; never that of another solution.
+pub(super) async fn adopt(
+    connection: Connection,
+    solution: &SolutionId,
+    ledger_id: Uuid,
+    deadline: Deadline,
+) -> Result<()> {
+    let company = solution.as_str();
+    let (transaction, _) = Transaction::begin(
+        connection,
+        company,
+        deadline,
+        &[
+            (&LOCK_SHARED, &[&company]),
+            (&DURABLE, &[]),
+            (&CLAIM, &[&company, &ledger_id]),
+            (&ADOPT_LEDGER, &[&company, &ledger_id]),
+        ],
+    )
+    .await
+    .map_err(StatementError::into_error)?;
+    commit(transaction).await.map(drop)
 }
 
 /// Sets the fence ACTIVE at the epoch of the record that the caller holds. Idempotent, and only upwards.
@@ -256,7 +260,7 @@ pub(super) async fn read_fence(
 ) -> Result<Option<Fence>> {
     let company = solution.as_str();
     let rows = connection.read(company, deadline, (&FENCE, &[&company])).await.map_err(StatementError::into_error)?;
-    Ok(rows.first().map(|row| Fence { epoch: row.get(0), active: row.get(1) }))
+    Ok(rows.first().map(|row| Fence { epoch: row.get(0), active: row.get(1), copying: row.get(2) }))
 }
 
 async fn write_alone(
@@ -273,17 +277,8 @@ async fn write_alone(
     Ok(answers.pop().unwrap_or_default())
 }
 
-async fn commit(transaction: Transaction) -> Result<bool> {
-    match transaction.commit().await {
-        Ok(()) => Ok(true),
-        Err(CommitError::RolledBack(error)) => Err(error.into_error()),
-        // Whether it happened is read from the ledger next time: these changes are all repeatable.
-        Err(CommitError::Unknown) => Err(Error::DatabaseUnavailable { cause: None }),
-    }
-}
-
 /// A connection to the target, or the error of a call that needed one.
-pub(super) async fn checkout(pools: &Pools, target: &DatabaseTarget, deadline: Deadline) -> Result<Connection> {
+pub(crate) async fn checkout(pools: &Pools, target: &DatabaseTarget, deadline: Deadline) -> Result<Connection> {
     pools.checkout(target, deadline).await.map_err(CheckoutError::into_error)
 }
 

@@ -126,7 +126,7 @@ impl Router {
         pairs
     }
 
-    fn known(&self, table: &Table, call: &Call, solution: SolutionId) -> KnownSolution {
+    pub(super) fn known(&self, table: &Table, call: &Call, solution: SolutionId) -> KnownSolution {
         let documents = self.naming.documents_app();
         let with_pattern = self.naming.apps().iter().filter(|app| app.pattern.is_some());
         let routes = with_pattern.filter_map(|app| {

@@ -13,7 +13,9 @@ use super::{
     flights::Flights,
     inside::Looks,
     ledger::{LedgerView, Origin},
+    ledger_door::LedgerDoor,
     ledger_read::{LedgerError, LedgerReader},
+    ledger_write::LedgerWriter,
     refresh::Pulse,
     snapshot,
     table::TableCell,
@@ -21,7 +23,7 @@ use super::{
 };
 use crate::{
     config::{self, Config},
-    domain::{DatabaseTarget, Deadline, Naming, ServerName},
+    domain::{App, DatabaseTarget, Deadline, Naming, ServerName, SolutionId},
     metrics::Metrics,
     postgres::{Pools, PostgresServer},
 };
@@ -117,6 +119,17 @@ impl Router {
             // Whether it succeeded is in the table, too.
             let _ = pulse.fresh(deadline).await;
         }
+    }
+
+    /// The way to change the ledger on behalf of one pair.
+    pub(crate) fn writer<'w>(&'w self, app: &'w App, solution: &'w SolutionId, deadline: Deadline) -> LedgerWriter<'w> {
+        LedgerWriter { door: self.door(deadline), solution, app: &app.name }
+    }
+
+    /// The way to the ledger, as it was read last.
+    pub(super) fn door(&self, deadline: Deadline) -> LedgerDoor<'_> {
+        let known = Arc::clone(&self.table.load().ledger);
+        LedgerDoor { pools: &self.pools, ledger: &self.ledger_target, known, accepted: None, deadline }
     }
 
     /// How long callers may keep a route.

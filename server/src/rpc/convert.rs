@@ -4,6 +4,7 @@
 //! solution names the error, then any other field, then the update mask, then filter and order, and last the page
 //! token, which is not even looked at while something else is wrong.
 
+mod admin;
 mod batch;
 mod content;
 mod document;
@@ -24,6 +25,7 @@ use std::{mem, time::SystemTime};
 use fbs_router_proto::document::v1 as proto;
 
 pub use self::{
+    admin::{move_solution, register, release, server},
     batch::{create_many, get_many},
     content::{download, message as content_message, upload},
     document::document,

@@ -11,7 +11,8 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use crate::routing::{Readiness, Router};
 
 /// Every name that follows readiness.
-const NAMES: [&str; 3] = ["", "fbs.router.v1.RouterService", "fbs.document.v1.DocumentService"];
+const NAMES: [&str; 4] =
+    ["", "fbs.router.v1.RouterService", "fbs.document.v1.DocumentService", "fbs.admin.v1.AdminService"];
 /// How often readiness is looked at; it is a handful of reads from memory.
 const INTERVAL: Duration = Duration::from_millis(100);
 

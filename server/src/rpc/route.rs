@@ -66,12 +66,9 @@ fn candidate(candidate: Candidate, solution: &str) -> proto::Candidate {
             Reason::SchemaNotReady,
             format!("fbs-router schema apply --solution {solution} --url URL_OF_{}", candidate.database.target.name),
         ),
-        CandidateReason::RowsInSystemDatabase => (
-            Reason::RowsInSystemDatabase,
-            format!(
-                "fbs-router move {solution} --to dedicated  (not in this version yet: the rows stay served where they are)"
-            ),
-        ),
+        CandidateReason::RowsInSystemDatabase => {
+            (Reason::RowsInSystemDatabase, format!("fbs-router move {solution} --to dedicated"))
+        }
         CandidateReason::NotUsable => (
             Reason::NotUsable,
             format!("fbs-router explain {solution}  tells what keeps the router out; the log has the cause"),

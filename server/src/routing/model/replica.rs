@@ -266,7 +266,11 @@ impl Inside {
             Self::NotEntered => evidence::Inside::NotEntered(Error::PoolExhausted),
             Self::Ready(fence) => evidence::Inside::Ready {
                 uuid: uuid(made),
-                fence: fence.map(|fence| evidence::Fence { epoch: i64::from(fence.epoch), active: fence.active }),
+                fence: fence.map(|fence| evidence::Fence {
+                    epoch: i64::from(fence.epoch),
+                    active: fence.active,
+                    copying: false,
+                }),
             },
         }
     }

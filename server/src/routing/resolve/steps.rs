@@ -1,7 +1,5 @@
 //! The steps between two decisions: evidence is fetched, or what the decision asks for is written.
 
-use std::sync::Arc;
-
 use tokio::time::Instant;
 
 use super::Ask;
@@ -13,7 +11,7 @@ use crate::{
         evidence::{Inside, LedgerRead, RecordedAt, Rows},
         gather::Gathered,
         inside::{Look, Looking},
-        ledger_write::{LedgerWriter, Registered, checkout, retire_fence},
+        ledger_write::{Registered, checkout, retire_fence},
         router::Router,
         table::Table,
     },
@@ -53,7 +51,7 @@ impl Router {
             }
             Need::Rows => {
                 let at = Instant::now();
-                gathered.rows = match self.writer(ask).rows().await {
+                gathered.rows = match self.writer(ask.app, ask.solution, ask.deadline).rows().await {
                     Ok(true) => Rows::Some,
                     Ok(false) => Rows::None,
                     Err(_) => Rows::CouldNotLook,
@@ -70,7 +68,7 @@ impl Router {
     }
 
     pub(super) async fn act(&self, act: Act, ask: &Ask<'_>, table: &Table, gathered: &mut Gathered) -> Result<()> {
-        let writer = self.writer(ask);
+        let writer = self.writer(ask.app, ask.solution, ask.deadline);
         let record = table.ledger.placement(&ask.app.name, ask.solution.as_str());
         let recorded_uuid = record.and_then(|record| match &record.at {
             RecordedAt::Dedicated { uuid, .. } => *uuid,
@@ -143,18 +141,7 @@ impl Router {
         })
     }
 
-    fn writer<'w>(&'w self, ask: &Ask<'w>) -> LedgerWriter<'w> {
-        LedgerWriter {
-            pools: &self.pools,
-            ledger: &self.ledger_target,
-            known: Arc::clone(&self.table.load().ledger),
-            solution: ask.solution,
-            app: &ask.app.name,
-            deadline: ask.deadline,
-        }
-    }
-
-    fn looking<'l>(&'l self, ask: &Ask<'l>, table: &'l Table) -> Looking<'l> {
+    pub(in crate::routing) fn looking<'l>(&'l self, ask: &Ask<'l>, table: &'l Table) -> Looking<'l> {
         Looking {
             pools: &self.pools,
             table,
@@ -162,6 +149,7 @@ impl Router {
             is_documents: ask.is_documents,
             solution: ask.solution,
             deadline: ask.deadline,
+            accepting: false,
         }
     }
 }

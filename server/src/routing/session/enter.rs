@@ -120,7 +120,7 @@ pub(super) fn own_database(route: &Route) -> Option<&Arc<str>> {
 
 impl Router {
     /// Whether a call that was routed so could run now: the database is entered and proved, and its fence asked.
-    pub(in crate::routing) async fn try_enter(&self, ask: &Ask<'_>, route: &Route) -> Result<()> {
+    pub(crate) async fn try_enter(&self, ask: &Ask<'_>, route: &Route) -> Result<()> {
         let principal = Principal::anonymous();
         let call = Call { principal, deadline: ask.deadline.inner() };
         let failed = |failed| match failed {

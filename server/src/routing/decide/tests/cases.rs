@@ -306,7 +306,7 @@ fn record(place: Place) -> Record {
 fn inside(place: Place) -> Inside {
     let epoch = if place.ledger & ANY_NONE == 0 { EPOCH } else { 0 };
     let uuid = if place.inside & OWN == 0 { OTHER_UUID } else { OWN_UUID };
-    let fence = |epoch, active| Inside::Ready { uuid, fence: Some(Fence { epoch, active }) };
+    let fence = |epoch, active| Inside::Ready { uuid, fence: Some(Fence { epoch, active, copying: false }) };
     match place.inside {
         NOT_LOOKED => Inside::NotLooked,
         NOT_READY => Inside::NotReady("not ready"),

@@ -1,0 +1,191 @@
+//! Moves that this process makes, and who watches them.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures_util::{FutureExt, future::BoxFuture};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
+
+use super::{mover::Mover, plan::Wish, purge};
+use crate::{
+    config,
+    domain::{Call, Error, Placement, Result, SolutionId},
+    routing::Router,
+};
+
+/// Where a move stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// Checking both sides.
+    Prepare,
+    /// Waiting for writers in flight.
+    Freeze,
+    /// Copying.
+    Copy,
+    /// Comparing both sides.
+    Verify,
+    /// The ledger has the new placement.
+    Switch,
+    /// Done.
+    Done,
+    /// Taken back; the solution is where it was.
+    RolledBack,
+}
+
+/// How far a move is.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    /// Where it stands.
+    pub step: Step,
+    /// Rows copied so far.
+    pub rows_copied: i64,
+    /// Rows to copy.
+    pub rows_total: i64,
+    /// How long writers have been held.
+    pub frozen: Duration,
+    /// For people.
+    pub message: String,
+    /// Why it neither ended nor was taken back.
+    pub error: Option<Error>,
+}
+
+/// A move, as somebody watches it.
+pub type Following = watch::Receiver<Progress>;
+
+/// All moves of this process.
+#[derive(Debug)]
+pub struct Moves {
+    pub(super) router: Arc<Router>,
+    pub(super) settings: config::Moving,
+    running: Mutex<HashMap<SolutionId, (Placement, Following)>>,
+    work: mpsc::UnboundedSender<Work>,
+}
+
+/// A move, or a purge, to be made behind the calls.
+pub(super) type Work = BoxFuture<'static, ()>;
+
+/// What [`Moves::make`] is to make: one is made with every [`Moves`].
+#[derive(Debug)]
+pub struct WorkList(mpsc::UnboundedReceiver<Work>);
+
+// === impl Progress ===
+
+impl Progress {
+    /// At the beginning.
+    pub(super) fn at(step: Step, rows_total: i64, message: String) -> Self {
+        Self { step, rows_copied: 0, rows_total, frozen: Duration::ZERO, message, error: None }
+    }
+
+    /// True if nothing comes behind it.
+    pub fn is_last(&self) -> bool {
+        self.error.is_some() || matches!(self.step, Step::Done | Step::RolledBack)
+    }
+}
+
+// === impl Moves ===
+
+impl Moves {
+    /// None is going on.
+    pub fn new(router: Arc<Router>, settings: config::Moving) -> (Arc<Self>, WorkList) {
+        // One move a solution at most, and operators are few: what waits is bounded by them.
+        let (work, list) = mpsc::unbounded_channel();
+        (Arc::new(Self { router, settings, running: Mutex::new(HashMap::new()), work }), WorkList(list))
+    }
+
+    /// Makes moves, and takes back those whose makers have fallen silent, for as long as the process lives. Aborted, it leaves
+    /// its own moves to others.
+    pub async fn make(self: Arc<Self>, mut list: WorkList) {
+        let mut making = JoinSet::new();
+        making.spawn(Arc::clone(&self).recover());
+        loop {
+            tokio::select! {
+                Some(work) = list.0.recv() => drop(making.spawn(work)),
+                Some(made) = making.join_next() => {
+                    if let Err(error) = made {
+                        tracing::error!(%error, "a move ended early");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Hands work to [`Self::make`].
+    pub(super) fn hand_over(&self, work: Work) -> Result<()> {
+        self.work.send(work).map_err(|_| Error::internal("nobody makes moves any more"))
+    }
+
+    /// Begins a move, or follows the one that this process is making. What can be checked before anything is changed
+    /// is the error of the call. Goes on when nobody follows any more.
+    pub async fn begin(self: &Arc<Self>, call: &Call, wish: &Wish) -> Result<Following> {
+        if let Some((to, following)) = self.running(&wish.solution) {
+            return if to == wish.to && !wish.purge { Ok(following) } else { Err(Error::RouteMoving) };
+        }
+        let plan = if wish.purge {
+            return purge::purge(self, call, wish).await;
+        } else {
+            match self.plan(call, wish).await? {
+                Ok(plan) => plan,
+                Err(there) => return Ok(over(there)),
+            }
+        };
+        let message = plan.describe();
+        if wish.dry_run {
+            return Ok(over(Progress::at(Step::Prepare, plan.rows, format!("would move {message}"))));
+        }
+        let (progress, following) = watch::channel(Progress::at(Step::Prepare, plan.rows, format!("moving {message}")));
+        {
+            let mut running = self.lock();
+            // Somebody was faster.
+            if let Some((to, following)) = running.get(&wish.solution) {
+                return if *to == wish.to { Ok(following.clone()) } else { Err(Error::RouteMoving) };
+            }
+            running.insert(wish.solution.clone(), (wish.to, following.clone()));
+        }
+        let moves = Arc::clone(self);
+        let principal = Arc::from(call.principal.id());
+        let work = async move {
+            let solution = plan.solution.clone();
+            // Taken out of the list also when the mover panics.
+            let _entry = Entry { moves: &moves, solution: &solution };
+            Mover { moves: &moves, plan, principal, progress }.run().await;
+        };
+        self.hand_over(work.boxed())?;
+        Ok(following)
+    }
+
+    /// True if this process is moving the solution.
+    pub(super) fn is_running(&self, solution: &SolutionId) -> bool {
+        self.lock().contains_key(solution)
+    }
+
+    fn running(&self, solution: &SolutionId) -> Option<(Placement, Following)> {
+        self.lock().get(solution).cloned()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<SolutionId, (Placement, Following)>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A move that is over already.
+pub(super) fn over(progress: Progress) -> Following {
+    watch::channel(progress).1
+}
+
+/// The place of a move in the list.
+struct Entry<'e> {
+    moves: &'e Moves,
+    solution: &'e SolutionId,
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        self.moves.lock().remove(self.solution);
+    }
+}

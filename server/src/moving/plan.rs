@@ -1,0 +1,147 @@
+//! What a move would do, and whether it may: everything that is checked before anything is changed.
+
+use uuid::Uuid;
+
+use super::{
+    follow::{Moves, Progress, Step},
+    side::{At, Side},
+};
+use crate::{
+    domain::{Call, Deadline, Epoch, Error, Placement, Result, SolutionId, Violation},
+    routing::{Ask, Going, Intent, evidence::Found},
+};
+
+/// What an operator asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    /// Whose documents.
+    pub solution: SolutionId,
+    /// Where to.
+    pub to: Placement,
+    /// Only say what would happen.
+    pub dry_run: bool,
+    /// Remove what a finished move has left.
+    pub purge: bool,
+}
+
+/// A move that may be made.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    pub(super) solution: SolutionId,
+    pub(super) to: Placement,
+    /// At which the solution is now.
+    pub(super) epoch: Epoch,
+    /// The solution's own database.
+    pub(super) found: Found,
+    pub(super) own: Side,
+    pub(super) system: Side,
+    /// In the source.
+    pub(super) rows: i64,
+    /// The move to go on with.
+    pub(super) instead: Option<Uuid>,
+}
+
+impl Plan {
+    pub(super) fn source(&self) -> &Side {
+        if self.to == Placement::Dedicated { &self.system } else { &self.own }
+    }
+
+    pub(super) fn target(&self) -> &Side {
+        if self.to == Placement::Dedicated { &self.own } else { &self.system }
+    }
+
+    pub(super) fn describe(&self) -> String {
+        format!("{} rows from {} to {}", self.rows, self.source().target, self.target().target)
+    }
+}
+
+impl Moves {
+    /// A plan, or that there is nothing to do.
+    pub(super) async fn plan(&self, call: &Call, wish: &Wish) -> Result<Result<Plan, Progress>> {
+        self.router.refresh(call).await;
+        let app = self.router.naming.documents_app();
+        let ask = Ask {
+            app,
+            is_documents: true,
+            solution: &wish.solution,
+            dedicated_only: false,
+            intent: Intent::Write,
+            principal: call.principal.id(),
+            deadline: call.deadline,
+        };
+        let going = self.router.writer(app, &wish.solution, call.deadline).going().await?;
+        let going = match going {
+            Some(going) if going.silent < self.settings.stale_after => return Err(Error::RouteMoving),
+            Some(going) if going.to != wish.to => {
+                // Given up by whoever made it, and not wanted any more.
+                self.take_back(&wish.solution, &going, call.principal.id()).await?;
+                None
+            }
+            going => going,
+        };
+        let there = || {
+            let message = match wish.to {
+                Placement::Dedicated => "its documents are in its own database",
+                Placement::System => "its documents are in the system database",
+            };
+            Progress::at(Step::Done, 0, message.to_owned())
+        };
+        if going.is_none() {
+            let resolved = self.router.resolve(&ask).await;
+            match &resolved {
+                Ok(route) if route.placement == wish.to => return Ok(Err(there())),
+                Ok(_) => {}
+                // It may not be in the system database, where it is.
+                Err(Error::IsolationRequired) if wish.to == Placement::Dedicated => {}
+                Err(_) => return resolved.map(|_| Err(there())),
+            }
+        }
+        self.lay_out(&ask, wish, going).await.map(Ok)
+    }
+
+    async fn lay_out(&self, ask: &Ask<'_>, wish: &Wish, going: Option<Going>) -> Result<Plan> {
+        let router = &self.router;
+        if wish.to == Placement::System && router.requires_dedicated(&wish.solution) {
+            return Err(Error::IsolationRequired);
+        }
+        let system = router.system_side().ok_or(Error::RouteUnknown("the ledger was never read"))?;
+        let system = Side { target: system.0, uuid: system.1 };
+        let found = match wish.to {
+            Placement::Dedicated => router.own_database(ask)?,
+            Placement::System => router.recorded_database(ask)?,
+        };
+        let (uuid, _) = router.enter_own(ask, &found).await?;
+        let own = Side { target: found.target.clone(), uuid };
+        let epoch = match (&going, router.recorded(&ask.app.name, ask.solution)) {
+            (Some(going), _) => going.epoch,
+            (None, Some(record)) => record.epoch,
+            // Nothing was ever written: nothing to move.
+            (None, None) => return Err(Error::IsolationRequired),
+        };
+        let mut plan = Plan {
+            solution: wish.solution.clone(),
+            to: wish.to,
+            epoch,
+            found,
+            own,
+            system,
+            rows: 0,
+            instead: going.map(|going| going.move_id),
+        };
+        let at = |side, deadline| At { side, pools: router.pools(), solution: &wish.solution, deadline };
+        let rows = at(plan.source(), ask.deadline).count().await?;
+        // That it can be entered, and has the same schema.
+        at(plan.target(), ask.deadline).count().await?;
+        plan.rows = rows;
+        if plan.rows > self.settings.max_rows {
+            let problem = format!("holds {} rows, and moving.max_rows is {}", plan.rows, self.settings.max_rows);
+            return Err(Error::FieldInvalid(vec![Violation::new("solution", problem)]));
+        }
+        Ok(plan)
+    }
+
+    /// A deadline for one step.
+    pub(super) fn step(&self) -> Deadline {
+        Deadline::after(self.settings.step)
+    }
+}

@@ -1,0 +1,104 @@
+//! Moves whose maker has fallen silent are taken back, by whichever router notices first.
+
+use std::sync::Arc;
+
+use super::{
+    follow::Moves,
+    side::{At, Side},
+};
+use crate::{
+    domain::{Error, Placement, Result, SolutionId},
+    routing::{Ask, Going, Intent},
+};
+
+/// Whom the audit names.
+const PRINCIPAL: &str = "fbs-router";
+
+impl Moves {
+    /// Looks for silent moves, for as long as the process lives.
+    pub(super) async fn recover(self: Arc<Self>) {
+        let mut tick = tokio::time::interval(self.settings.stale_after / 3);
+        loop {
+            tick.tick().await;
+            for solution in self.router.moving() {
+                if self.is_running(&solution) {
+                    continue;
+                }
+                if let Err(error) = self.recover_one(&solution).await {
+                    tracing::warn!(%solution, %error, "a silent move cannot be taken back yet");
+                }
+            }
+        }
+    }
+
+    async fn recover_one(&self, solution: &SolutionId) -> Result<()> {
+        let app = self.router.naming.documents_app();
+        let going = self.router.writer(app, solution, self.step()).going().await?;
+        match going {
+            Some(going) if going.silent >= self.settings.stale_after => {
+                tracing::warn!(%solution, ?going, "a move has fallen silent and is taken back");
+                self.take_back(solution, &going, PRINCIPAL).await.map(drop)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Takes a move back: the ledger first, so that a mover who goes on after all cannot commit; then what it has copied is
+    /// removed, as far as that can be done now. False if it was not going on any more.
+    pub(super) async fn take_back(&self, solution: &SolutionId, going: &Going, principal: &str) -> Result<bool> {
+        let app = self.router.naming.documents_app();
+        let writer = self.router.writer(app, solution, self.step());
+        let Some((epoch, home)) = writer.move_back((going.epoch, going.move_id), principal).await? else {
+            return Ok(false);
+        };
+        tracing::warn!(%solution, epoch, placement = home.as_str(), "a move was taken back");
+        self.router.read_ledger(self.step()).await?;
+        if let Err(error) = self.tidy(solution, going, epoch, home).await {
+            // The next move does it; until then the fence keeps everybody out.
+            tracing::warn!(%solution, %error, "what a move had copied is not removed yet");
+        }
+        Ok(true)
+    }
+
+    async fn tidy(&self, solution: &SolutionId, going: &Going, epoch: i64, home: Placement) -> Result<()> {
+        let router = &self.router;
+        let ask = Ask {
+            app: router.naming.documents_app(),
+            is_documents: true,
+            solution,
+            dedicated_only: false,
+            intent: Intent::Look,
+            principal: PRINCIPAL,
+            deadline: self.step(),
+        };
+        match home {
+            Placement::Dedicated => {
+                let found = router.recorded_database(&ask)?;
+                let (uuid, _) = router.enter_own(&ask, &found).await?;
+                router.open_own(solution, &found.target, uuid, epoch, self.step()).await?;
+                let (target, uuid) = router.system_side().ok_or(Error::RouteUnknown("the ledger was never read"))?;
+                let side = Side { target, uuid };
+                self.clear(&side, solution, going).await?;
+                At { side: &side, pools: router.pools(), solution, deadline: self.step() }
+                    .close_purge(going.move_id)
+                    .await
+                    .map(drop)
+            }
+            Placement::System => {
+                let found = router.own_database(&ask)?;
+                let (uuid, fence) = router.enter_own(&ask, &found).await?;
+                if fence.is_some_and(|fence| fence.copying) {
+                    let side = Side { target: found.target.clone(), uuid };
+                    self.clear(&side, solution, going).await?;
+                    router.close_own_at(solution, &found.target, epoch, self.step()).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn clear(&self, side: &Side, solution: &SolutionId, going: &Going) -> Result<()> {
+        let at = At { side, pools: self.router.pools(), solution, deadline: self.step() };
+        at.clear(|| self.step(), going.move_id).await
+    }
+}

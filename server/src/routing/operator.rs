@@ -1,0 +1,250 @@
+//! What operators decide about one solution, or one server: the way out of every state that the router does not leave
+//! by itself.
+//!
+//! Owns the checks before a decision is written; `ledger_operator` writes it. Moves are `moving`'s.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::{
+    evidence::{Found, RecordedAt, Replaced},
+    ledger_operator::Registering,
+    listing::KnownSolution,
+    resolve::{Ask, Intent},
+    router::Router,
+};
+use crate::domain::{App, Call, Epoch, Error, Placement, Result, SolutionId, Violation};
+
+/// Whose decision about which pair.
+#[derive(Debug, Clone, Copy)]
+pub struct Decision<'d> {
+    /// The call it came with.
+    pub call: &'d Call,
+    /// The app.
+    pub app: &'d App,
+    /// The solution.
+    pub solution: &'d SolutionId,
+    /// The solution's id was typed once more: what was recorded before is given up.
+    pub confirmed: bool,
+}
+
+fn invalid(field: &str, problem: impl Into<String>) -> Error {
+    Error::FieldInvalid(vec![Violation::new(field, problem.into())])
+}
+
+impl Router {
+    /// The solution as it is now, in all apps.
+    pub async fn solution(&self, call: &Call, solution: &SolutionId) -> KnownSolution {
+        let _outcome = self.ledger_pulse.fresh(call.deadline.inner()).await;
+        self.known(&self.table.load_full(), call, solution.clone())
+    }
+
+    /// Records what is particular to a solution. Confirmed, also that its data is in the database so described, at an
+    /// epoch above all that was seen.
+    pub async fn register(self: &Arc<Self>, decision: &Decision<'_>, what: &Registering) -> Result<()> {
+        self.check_names(decision, what)?;
+        self.refresh(decision.call).await;
+        let principal = decision.call.principal.id();
+        let deadline = decision.call.deadline;
+        self.writer(decision.app, decision.solution, deadline).register(what, principal).await?;
+        tracing::info!(solution = %decision.solution, app = %decision.app.name, ?what, "registered");
+        self.read_ledger(decision.call.deadline).await?;
+        if decision.confirmed { self.accept(decision).await } else { Ok(()) }
+    }
+
+    /// Gives up the dedicated placement of a pair whose database is gone, replaced or in conflict.
+    pub async fn release(self: &Arc<Self>, decision: &Decision<'_>) -> Result<()> {
+        self.refresh(decision.call).await;
+        let ask = decision.ask(self);
+        let resolution = self.explain(&ask).await;
+        if let Ok(route) = &resolution.outcome {
+            let healthy = route.placement == Placement::Dedicated && self.serves(&ask, route).await;
+            if healthy {
+                return Err(invalid(
+                    "solution",
+                    "its own database is there and serves it; to take its documents out, move it to the system database",
+                ));
+            }
+            if route.placement == Placement::System {
+                // Released already, or never dedicated.
+                return Ok(());
+            }
+        }
+        if matches!(resolution.outcome, Err(Error::RouteMoving)) {
+            return Err(Error::RouteMoving);
+        }
+        if decision.app.system_database.is_none() {
+            return Err(Error::IsolationRequired);
+        }
+        let system = if ask.is_documents {
+            Some(self.table.load().ledger.database_uuid.ok_or(Error::RouteUnknown("the ledger was never read"))?)
+        } else {
+            None
+        };
+        let (seen, given_up) = self.close_own(decision, &ask).await;
+        let writer = self.writer(decision.app, decision.solution, decision.call.deadline);
+        let settled = writer.settle_system(given_up, system, seen, decision.call.principal.id()).await?;
+        let Some(epoch) = settled else {
+            let what = "rows of a move that was taken back lie in the system database, or a move is going on";
+            return Err(Error::PlacementConflict(what));
+        };
+        self.metrics.ledger_changed(false);
+        tracing::warn!(solution = %decision.solution, app = %decision.app.name, epoch, "released a dedicated placement");
+        self.read_ledger(decision.call.deadline).await
+    }
+
+    /// Accepts that a server is another cluster now.
+    pub async fn accept_server(&self, call: &Call, server: &str, system_identifier: u64) -> Result<()> {
+        if self.pools.server(server).is_none() {
+            return Err(invalid("server", "is not in this router's configuration"));
+        }
+        self.scan_one(server, call.deadline).await;
+        let reported = {
+            let table = self.table.load();
+            table.catalogs.get(server).and_then(|view| Some(view.last.as_ref()?.system_identifier))
+        };
+        match reported {
+            Some(reported) if reported == system_identifier => {}
+            Some(reported) => {
+                return Err(invalid("system_identifier", format!("the server reports {reported}")));
+            }
+            None => return Err(Error::DatabaseUnavailable { cause: None }),
+        }
+        let mut door = self.door(call.deadline);
+        if *self.ledger_target.server == *server {
+            door.accepted = Some(system_identifier);
+        }
+        if !door.accept_server(server, system_identifier, call.principal.id()).await? {
+            return Err(invalid("server", "is not in the ledger"));
+        }
+        tracing::warn!(server, system_identifier, "a server was accepted as another cluster");
+        self.read_ledger(call.deadline).await
+    }
+
+    /// Forgets a server that holds no placement and is not in this router's configuration.
+    pub async fn remove_server(&self, call: &Call, server: &str) -> Result<()> {
+        if self.pools.server(server).is_some() {
+            let problem = "is in this router's configuration, which would record it again: take it out there first";
+            return Err(invalid("server", problem));
+        }
+        self.read_ledger(call.deadline).await?;
+        if !self.table.load().ledger.servers.contains_key(server) {
+            return Err(invalid("server", "is not in the ledger"));
+        }
+        if !self.door(call.deadline).remove_server(server, call.principal.id()).await? {
+            return Err(invalid("server", "holds placements: move or release them first"));
+        }
+        tracing::warn!(server, "a server was removed");
+        self.read_ledger(call.deadline).await
+    }
+
+    /// A name that could be somebody else's is refused.
+    fn check_names(&self, decision: &Decision<'_>, what: &Registering) -> Result<()> {
+        let mut violations = Vec::new();
+        let mut wrong = |field: &str, problem: &str| violations.push(Violation::new(field, problem.to_owned()));
+        if decision.app.pattern.is_none() {
+            wrong("app", "has no pattern: its data is always in the system database");
+        }
+        if what.server.as_ref().is_some_and(|server| self.pools.server(server).is_none()) {
+            wrong("server", "is not in this router's configuration");
+        }
+        if let Some(name) = &what.database {
+            let others = self.naming.apps().iter().filter_map(|app| self.naming.solution_of(app, name));
+            if self.naming.is_reserved_database(name) {
+                wrong("database", "is a system, template, maintenance or catalog database");
+            } else if others.into_iter().any(|other| other != *decision.solution) {
+                wrong("database", "is what a pattern renders for another solution");
+            }
+        }
+        if violations.is_empty() { Ok(()) } else { Err(Error::FieldInvalid(violations)) }
+    }
+
+    /// Makes the registered database, or the one that the pattern names, the pair's, whatever was recorded before.
+    async fn accept(self: &Arc<Self>, decision: &Decision<'_>) -> Result<()> {
+        let ask = decision.ask(self);
+        let deadline = decision.call.deadline;
+        let found = self.own_database(&ask)?;
+        let (uuid, seen) = if ask.is_documents {
+            let (uuid, fence) = self.enter_accepting(&ask, &found).await?;
+            if fence.is_some_and(|fence| fence.copying) {
+                let what = "its database holds the copy of a move that was not finished: move it again";
+                return Err(Error::PlacementConflict(what));
+            }
+            (Some(uuid), fence.map_or(0, |fence| fence.epoch))
+        } else {
+            (None, 0)
+        };
+        if !self.table.load().ledger.servers.contains_key(&found.target.server) {
+            return Err(Error::RouteUnknown("its server is not in the ledger yet"));
+        }
+        let seen = seen.max(self.seen_epoch(&ask));
+        let writer = self.writer(decision.app, decision.solution, deadline);
+        let settled = writer.settle_dedicated(&found, uuid, seen, decision.call.principal.id()).await?;
+        let Some(epoch) = settled else { return Err(Error::RouteMoving) };
+        self.metrics.ledger_changed(false);
+        tracing::warn!(solution = %decision.solution, app = %decision.app.name, database = %found.target, epoch, "accepted a database");
+        self.looks.forget(&found);
+        if let Some(uuid) = uuid {
+            self.open_own(decision.solution, &found.target, uuid, epoch, deadline).await?;
+        }
+        self.read_ledger(decision.call.deadline).await
+    }
+
+    /// The latest epoch at which this process has seen the pair anywhere.
+    fn seen_epoch(&self, ask: &Ask<'_>) -> Epoch {
+        let table = self.table.load();
+        let recorded = table.ledger.placement(&ask.app.name, ask.solution.as_str()).map_or(0, |record| record.epoch);
+        let conflict = table.ledger.conflict(&ask.app.name, ask.solution).unwrap_or(0);
+        recorded.max(conflict).max(self.looks.latest_active(&ask.app.name, ask.solution).unwrap_or(0))
+    }
+
+    /// Closes the fence of the database that is given up, if it can be entered and is the solution's: no router that has
+    /// not heard of the release writes there any more. The latest epoch seen, and the uuid.
+    async fn close_own(&self, decision: &Decision<'_>, ask: &Ask<'_>) -> (Epoch, Option<Uuid>) {
+        let seen = self.seen_epoch(ask);
+        if !ask.is_documents {
+            return (seen, None);
+        }
+        let table = self.table.load_full();
+        let recorded = table.ledger.placement(&ask.app.name, ask.solution.as_str()).map(|record| &record.at);
+        let listed = match recorded {
+            Some(RecordedAt::Dedicated { target, .. }) => {
+                let catalog = table.catalogs.get(&target.server).and_then(|view| view.last.as_ref());
+                catalog.and_then(|catalog| catalog.databases.get(&*target.name)).map(|oid| Found {
+                    target: target.clone(),
+                    oid: *oid,
+                    replaced: Replaced::No,
+                })
+            }
+            Some(RecordedAt::System) | None => self.own_database(ask).ok(),
+        };
+        let Some(found) = listed else { return (seen, None) };
+        let Ok((uuid, fence)) = self.enter_own(ask, &found).await else { return (seen, None) };
+        let above = seen.max(fence.map_or(0, |fence| fence.epoch)) + 1;
+        if let Err(error) = self.close_own_at(decision.solution, &found.target, above, decision.call.deadline).await {
+            tracing::warn!(solution = %decision.solution, %error, "the fence of the database given up could not be closed");
+        }
+        self.looks.forget(&found);
+        (above, Some(uuid))
+    }
+
+    /// True if a call so routed could be served now.
+    async fn serves(&self, ask: &Ask<'_>, route: &super::Route) -> bool {
+        !ask.is_documents || self.try_enter(ask, route).await.is_ok()
+    }
+}
+
+impl<'d> Decision<'d> {
+    fn ask(&self, router: &Router) -> Ask<'d> {
+        Ask {
+            app: self.app,
+            is_documents: self.app.name == router.naming.documents_app().name,
+            solution: self.solution,
+            dedicated_only: false,
+            intent: Intent::Write,
+            principal: self.call.principal.id(),
+            deadline: self.call.deadline,
+        }
+    }
+}
