@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 #![expect(clippy::too_many_lines, reason = "a test tells one story, from its beginning to its end")]
 
+mod admin;
 mod appearing;
 mod bad_input;
 mod batch;
