@@ -6,6 +6,7 @@
 
 mod admin;
 mod appearing;
+mod backup;
 mod bad_input;
 mod batch;
 mod cancel;

@@ -335,7 +335,8 @@ async fn killed_at(name: &str, in_target: bool, stop: &str, step: Step, forward:
 
 /// Moves as soon as that is possible.
 async fn moves_soon(replica: &Replica, request: MoveSolutionRequest) {
-    eventually("the move is made", Duration::from_secs(30), async || {
+    let limit = Duration::from_secs(30 + asked_for("FBS_ROWS", 0) as u64 / 50);
+    eventually("the move is made", limit, async || {
         match replica.walk(request.clone()).await.map(|mut steps| steps.pop()) {
             Ok(Some(last)) if last.step() == Step::Done => Ok(()),
             other => Err(format!("{other:?}")),
@@ -367,7 +368,7 @@ async fn no_write_is_lost_or_doubled_while_a_solution_moves_to_and_fro() {
         preparing.make(GLOBEX, &format!("old-{number}")).await;
     }
     preparing.stop().await;
-    let extra = format!("{server}{IMPATIENT}");
+    let extra = format!("{server}[moving]\nstale_after = \"3s\"\n");
     let start =
         async |name: &str, url: &str| Replica::start(&world.configuration(url, &extra), &world.snapshot(name)).await;
     let (writer, cut_off) = (start("one", &world.platform.url()).await, world.proxy().await);

@@ -126,13 +126,12 @@ impl Moves {
         if let Some((to, following)) = self.running(&wish.solution) {
             return if to == wish.to && !wish.purge { Ok(following) } else { Err(Error::RouteMoving) };
         }
-        let plan = if wish.purge {
+        if wish.purge {
             return purge::purge(self, call, wish).await;
-        } else {
-            match self.plan(call, wish).await? {
-                Ok(plan) => plan,
-                Err(there) => return Ok(over(there)),
-            }
+        }
+        let plan = match self.plan(call, wish).await? {
+            Ok(plan) => plan,
+            Err(there) => return Ok(over(there)),
         };
         let message = plan.describe();
         if wish.dry_run {

@@ -85,7 +85,12 @@ impl Mover<'_> {
         loop {
             copies += 1;
             owned(self.patiently(until, |_| self.open_copy(move_id)).await?)?;
-            match self.copy_and_compare(move_id, begun, until).await {
+            // Signs of life go on through every long step.
+            let copied = tokio::select! {
+                copied = self.copy_and_compare(move_id, begun, until) => copied,
+                lost = self.stay_alive(move_id) => Err(lost),
+            };
+            match copied {
                 Ok(()) => break,
                 Err(Stopped::Failed(error)) if copies < COPIES && transient(&error) && Instant::now() < until => {
                     tracing::warn!(solution = %plan.solution, %error, "copying begins anew");
@@ -102,7 +107,6 @@ impl Mover<'_> {
         self.progress.send_modify(|progress| progress.rows_copied = 0);
         self.say(Step::Copy, "copying");
         self.at(plan.target()).clear(|| self.moves.step(), move_id).await?;
-        let mut alive = Instant::now();
         for table in &TABLES {
             let mut after = None;
             loop {
@@ -114,17 +118,12 @@ impl Mover<'_> {
                     progress.rows_copied += i64::try_from(page.rows()).unwrap_or(0);
                     progress.frozen = begun.elapsed();
                 });
-                if alive.elapsed() >= self.moves.settings.alive_interval() {
-                    self.alive(move_id).await?;
-                    alive = Instant::now();
-                }
                 if Instant::now() >= until {
                     return Err(Error::DeadlineExceeded("the solution was frozen").into());
                 }
             }
             tracing::debug!(solution = %plan.solution, table = table.name, "copied");
         }
-        self.alive(move_id).await?;
         self.say(Step::Verify, "comparing both sides");
         let sums = |side| async move {
             At { deadline: Deadline::after(until.saturating_duration_since(Instant::now())), ..self.at(side) }
@@ -136,7 +135,7 @@ impl Mover<'_> {
             tracing::error!(solution = %plan.solution, ?source, ?target, "the copy differs from its source");
             return Err(Error::internal("the copy of a move differs from its source").into());
         }
-        self.alive(move_id).await
+        Ok(())
     }
 
     /// The commit point. An answer that was lost is found out about in the ledger.
@@ -210,11 +209,16 @@ impl Mover<'_> {
         self.at(self.plan.target()).open_copy(self.plan.epoch, move_id).await
     }
 
-    async fn alive(&self, move_id: Uuid) -> Result<(), Stopped> {
+    /// Gives signs of life until the move is not this mover's any more. An error is no sign, and no end.
+    async fn stay_alive(&self, move_id: Uuid) -> Stopped {
         let moves = self.moves;
         let app = moves.router.naming.documents_app();
-        let alive = moves.router.writer(app, &self.plan.solution, moves.step()).move_alive(move_id).await?;
-        if alive { Ok(()) } else { Err(Stopped::Lost) }
+        loop {
+            if let Ok(false) = moves.router.writer(app, &self.plan.solution, moves.step()).move_alive(move_id).await {
+                return Stopped::Lost;
+            }
+            tokio::time::sleep(moves.settings.alive_interval()).await;
+        }
     }
 
     /// Makes a step again until it works, or it is `until`, or trying again does not help. `true`: it was tried before.

@@ -52,7 +52,8 @@ impl Moves {
             return Ok(false);
         };
         tracing::warn!(%solution, epoch, placement = home.as_str(), "a move was taken back");
-        self.router.read_ledger(self.step()).await?;
+        // It is taken back, whether this process has read that or not.
+        let _read = self.router.read_ledger(self.step()).await;
         if let Err(error) = self.tidy(solution, going, epoch, home).await {
             // The next move does it; until then the fence keeps everybody out.
             tracing::warn!(%solution, %error, "what a move had copied is not removed yet");
