@@ -4,6 +4,7 @@
 //! disturbs nobody. No sleeps: `eventually` waits for a state, within a bound.
 
 pub(crate) mod asking;
+pub(crate) mod callers;
 mod calls;
 pub(crate) mod process;
 mod replica;

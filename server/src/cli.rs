@@ -13,6 +13,7 @@ mod resolve;
 mod routes;
 mod schema;
 mod serve;
+mod token;
 
 use std::process::ExitCode;
 
@@ -51,6 +52,8 @@ enum Command {
     Databases(databases::DatabasesArgs),
     /// A solution's documents: read, change, approve, search, upload, download.
     Documents(Box<documents::DocumentsArgs>),
+    /// Make tokens for callers.
+    Token(token::Token),
     /// Print what a shell needs to complete this command line.
     Completions(completions::Completions),
     /// Run everything on this machine, with a private Postgres and sample solutions.
@@ -81,6 +84,7 @@ impl Arguments {
             | Command::Routes(_)
             | Command::Databases(_)
             | Command::Documents(_)
+            | Command::Token(_)
             | Command::Completions(_) => "error",
             #[cfg(feature = "dev")]
             Command::Dev(_) => "info",
@@ -97,6 +101,7 @@ impl Arguments {
             Command::Routes(command) => command.run().await.map_err(CliError::Client),
             Command::Databases(command) => command.run().await.map_err(CliError::Client),
             Command::Documents(command) => command.run().await.map_err(CliError::Client),
+            Command::Token(command) => command.run(),
             Command::Completions(command) => command.run().map_err(CliError::Client),
             #[cfg(feature = "dev")]
             Command::Dev(command) => command.run().await,

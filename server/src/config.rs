@@ -7,6 +7,7 @@
 //! Invariant: a [`Config`] that exists is consistent; components get their own part of it.
 
 mod apps;
+mod callers;
 mod read;
 mod server;
 
@@ -19,10 +20,13 @@ use std::{
     time::Duration,
 };
 
-pub use self::server::{Server, Tls};
 use self::{
     apps::{check_apps, check_servers, default_apps, read_app},
     read::{Section, overlay},
+};
+pub use self::{
+    callers::{Callers, Directory, TOKEN_PREFIX},
+    server::{Server, Tls},
 };
 use crate::domain::{App, Naming};
 
@@ -51,6 +55,8 @@ pub struct Config {
     pub documents: Documents,
     /// `[tokens]`
     pub tokens: Tokens,
+    /// `[callers]`; none: nobody is authenticated, and everybody is admin.
+    pub callers: Option<Callers>,
     /// `[drain]`
     pub drain: Drain,
 }
@@ -266,6 +272,7 @@ impl Config {
         let moving = Moving::read(root.section("moving"), &deadline);
         let (documents_app, documents) = Documents::read(root.section("documents"), &deadline);
         let tokens = Tokens::read(root.section("tokens"));
+        let callers = Callers::read(&mut root);
         let drain = Drain::read(root.section("drain"));
         root.finish();
 
@@ -273,6 +280,11 @@ impl Config {
         let apps = if apps.is_empty() { default_apps(&default_server) } else { apps };
         check_servers(&servers, &mut problems);
         let naming = check_apps(apps, &documents_app, &servers, &mut problems);
+        if let (Some(callers), Some(naming)) = (&callers, &naming)
+            && let Err(ConfigErrors(found)) = Directory::load(&callers.file, naming)
+        {
+            problems.extend(found);
+        }
         if pool.wait + pool.create > deadline.max {
             problems
                 .push("pool: wait and create together exceed deadline.max, so no call could ever see them pass".into());
@@ -295,6 +307,7 @@ impl Config {
                     moving,
                     documents,
                     tokens,
+                    callers,
                     drain,
                 })
             }

@@ -7,12 +7,14 @@ pub mod document;
 pub mod error;
 pub mod naming;
 pub mod placement;
+pub mod principal;
 pub mod request;
 pub mod solution;
 pub mod workflow;
 
-pub use call::{Call, Deadline, Principal};
+pub use call::{Call, Deadline, Permitted};
 pub use error::{Error, Result, Violation};
 pub use naming::{App, DATABASE_NAME_BYTES, Naming, Pattern};
 pub use placement::{DatabaseTarget, Epoch, Placement, ServerName};
+pub use principal::{Need, Principal};
 pub use solution::SolutionId;

@@ -14,6 +14,9 @@ pub struct Metrics {
     take_overs: AtomicU64,
     ledger_changes: AtomicU64,
     identity_mismatches: AtomicU64,
+    unauthenticated: AtomicU64,
+    access_denied: AtomicU64,
+    callers_refused: AtomicU64,
 }
 
 /// One counter, as `/metrics` shows it.
@@ -57,8 +60,23 @@ impl Metrics {
         self.identity_mismatches.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A call came without a valid credential.
+    pub fn unauthenticated(&self) {
+        self.unauthenticated.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A caller asked for what he may not do.
+    pub fn access_denied(&self) {
+        self.access_denied.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The file of callers changed and cannot be used: the callers are those of before.
+    pub fn callers_refused(&self) {
+        self.callers_refused.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Everything, for `/metrics`.
-    pub fn counters(&self) -> [Counter; 7] {
+    pub fn counters(&self) -> [Counter; 10] {
         let counter = |name, help, value: &AtomicU64| Counter { name, help, value: value.load(Ordering::Relaxed) };
         [
             counter("fbs_router_calls_total", "Calls answered.", &self.calls),
@@ -79,6 +97,13 @@ impl Metrics {
                 "fbs_router_identity_mismatches_total",
                 "Connections that reached another database than was meant.",
                 &self.identity_mismatches,
+            ),
+            counter("fbs_router_unauthenticated_total", "Calls without a valid credential.", &self.unauthenticated),
+            counter("fbs_router_access_denied_total", "Calls that no grant allows.", &self.access_denied),
+            counter(
+                "fbs_router_callers_refused_total",
+                "Changes of the file of callers that could not be used.",
+                &self.callers_refused,
             ),
         ]
     }

@@ -55,10 +55,10 @@ pub async fn run(config: &Config, insecure_no_auth: bool) -> Vec<Finding> {
 /// Whether `serve` would listen there: without authentication, whoever reaches it is admin of every solution.
 pub fn listen_address(config: &Config, insecure_no_auth: bool) -> Finding {
     let address = config.listen.grpc;
-    let open = !address.ip().is_loopback() && !insecure_no_auth;
+    let open = config.callers.is_none() && !address.ip().is_loopback() && !insecure_no_auth;
     let problem = open.then(|| Problem {
-        what: format!("{address} is not a loopback address, and this version authenticates nobody"),
-        remedy: "listen on 127.0.0.1, or say --insecure-no-auth".to_owned(),
+        what: format!("{address} is not a loopback address, and nobody is authenticated"),
+        remedy: "set callers.file, listen on 127.0.0.1, or say --insecure-no-auth".to_owned(),
     });
     Finding { subject: "listen.grpc".to_owned(), problem }
 }

@@ -1,15 +1,20 @@
 //! gRPC: one file a service, and what surrounds every call.
 //!
 //! The only room that knows tonic, besides `service`. Generated types stop at `convert` and `route`; statuses are
-//! made in `status` alone; `observe` gives every call its deadline, its span and its counters.
+//! made in `status` alone; `observe` gives every call its deadline, its span and its counters, `authenticate` its caller;
+//! `methods` says what a method needs, `permit` lets a call be about a solution.
 
 mod admin_service;
+pub mod authenticate;
+pub mod callers;
 pub mod convert;
 mod document_service;
 mod download;
 pub mod health;
+mod methods;
 pub mod observe;
 mod page;
+mod permit;
 mod reply;
 mod route;
 mod router_service;

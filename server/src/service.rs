@@ -19,6 +19,7 @@ use tokio::{
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tonic::{service::Routes as TonicRoutes, transport::Server};
 use tonic_health::server::HealthReporter;
+use tower::layer::util::{Identity, Stack};
 
 use crate::{
     config::{Config, Limits},
@@ -28,11 +29,16 @@ use crate::{
     routing::{LedgerError, Readiness, Router},
     rpc::{
         Admin, Documents, Routes,
+        authenticate::Authenticate,
+        callers::Callers,
         health::{self, Reported},
         observe::Observe,
         tokens::Tokens,
     },
 };
+
+/// What every call goes through: it is observed, then authenticated.
+type Around = Stack<Authenticate, Observe>;
 
 /// Longest a client may take to send its next frame, once asked.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -45,6 +51,7 @@ pub struct Service {
     config: Config,
     router: Arc<Router>,
     tokens: Arc<Tokens>,
+    callers: Arc<Callers>,
     metrics: Arc<Metrics>,
     grpc: TcpListener,
     ops: Option<TcpListener>,
@@ -93,6 +100,8 @@ impl Service {
         for settings in &config.servers {
             servers.push(Arc::new(PostgresServer::new(settings).map_err(|error| configuration(&error))?));
         }
+        let callers =
+            Callers::new(config.callers.as_ref(), &config.naming).map_err(|problems| configuration(&problems))?;
         let metrics = Arc::new(Metrics::default());
         let router = Arc::new(Router::new(&config, servers, Arc::clone(&metrics)));
         let grpc = listen(config.listen.grpc).await?;
@@ -101,7 +110,7 @@ impl Service {
             None => None,
         };
         let unix = config.listen.unix.as_deref().map(listen_unix).transpose()?;
-        Ok(Self { config, router, tokens: Arc::new(tokens), metrics, grpc, ops, unix })
+        Ok(Self { config, router, tokens: Arc::new(tokens), callers: Arc::new(callers), metrics, grpc, ops, unix })
     }
 
     /// Where gRPC is served.
@@ -123,6 +132,7 @@ impl Service {
         let (draining, drain_seen) = watch::channel(false);
         let (reported, report) = watch::channel(Readiness::NotReady("starting".to_owned()));
         background.spawn(health::follow(reporter.clone(), Arc::clone(&self.router), reported, drain_seen.clone()));
+        background.spawn(Arc::clone(&self.callers).follow(Arc::clone(&self.metrics)));
         if let Some(listener) = self.ops {
             let page = ops::page(Arc::clone(&self.router), Arc::clone(&self.metrics), report);
             background.spawn(ops::serve(listener, page));
@@ -145,15 +155,16 @@ impl Service {
             .add_service(DocumentServiceServer::new(documents).max_decoding_message_size(limit));
         for_reflection(&mut routes)?;
         let observe = Observe { limits: Arc::new(self.config.deadline.clone()), metrics: self.metrics };
+        let around = Around::new(Authenticate::new(self.callers), observe);
         let (close, closed) = watch::channel(false);
         let routes = routes.routes();
-        let tcp = server(&self.config.limits, observe.clone())
+        let tcp = server(&self.config.limits, around.clone())
             .add_routes(routes.clone())
             .serve_with_incoming_shutdown(incoming(self.grpc), until(closed.clone()));
         let mut serving = JoinSet::new();
         serving.spawn(tcp);
         if let Some(listener) = self.unix {
-            let unix = server(&self.config.limits, observe).add_routes(routes);
+            let unix = server(&self.config.limits, around).add_routes(routes);
             serving.spawn(unix.serve_with_incoming_shutdown(UnixListenerStream::new(listener), until(closed)));
         }
 
@@ -209,10 +220,7 @@ async fn powerful_role(router: &Router) -> ServiceError {
 }
 
 /// tonic's unset limits mean none at all: every one is set.
-fn server(
-    limits: &Limits,
-    observe: Observe,
-) -> Server<tower::layer::util::Stack<Observe, tower::layer::util::Identity>> {
+fn server(limits: &Limits, around: Around) -> Server<Stack<Around, Identity>> {
     Server::builder()
         .max_concurrent_streams(Some(limits.concurrent_streams))
         .http2_max_header_list_size(Some(limits.header_bytes))
@@ -222,7 +230,7 @@ fn server(
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         // Age alone: with a grace besides, connections are dropped with their calls.
         .max_connection_age(limits.connection_age)
-        .layer(observe)
+        .layer(around)
 }
 
 fn for_reflection(routes: &mut tonic::service::RoutesBuilder) -> Result<(), ServiceError> {

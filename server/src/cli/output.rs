@@ -5,6 +5,7 @@
 
 use std::{
     io::{self, Write},
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -22,6 +23,9 @@ pub(crate) struct ServiceArgs {
     /// Where the service listens: http://host:port or unix:/path/to.sock
     #[arg(long, value_name = "URL", env = "FBS_ROUTER_URL", default_value = "http://127.0.0.1:50051")]
     pub(crate) server_url: String,
+    /// The file that holds the caller's token, where the service authenticates
+    #[arg(long, value_name = "FILE", env = "FBS_ROUTER_TOKEN_FILE")]
+    pub(crate) token_file: Option<PathBuf>,
     /// Longest time for each call; 10s unless given, and as long as it gets on for content
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub(crate) timeout: Option<Duration>,
@@ -58,7 +62,10 @@ pub(crate) enum CliError {
 impl ServiceArgs {
     /// Connects, or says how to start what is missing.
     pub(crate) async fn connect(&self) -> Result<Client, CliError> {
-        let builder = Client::builder().user_agent("fbs-router-cli");
+        let mut builder = Client::builder().user_agent("fbs-router-cli");
+        if let Some(path) = &self.token_file {
+            builder = builder.token(token(path)?);
+        }
         let client = builder.connect(&self.server_url).await.map_err(CliError::Connect)?;
         // Asked for in so many words it holds for content too, which otherwise has no deadline.
         Ok(match self.timeout {
@@ -74,6 +81,15 @@ impl ServiceArgs {
         for_people: impl FnOnce() -> String,
     ) -> Result<(), CliError> {
         if self.json { print(&format!("{:#}\n", for_scripts())) } else { print(&for_people()) }
+    }
+}
+
+/// The first line: what else is in the file, such as the lines of `token new`, is not for the wire.
+fn token(path: &Path) -> Result<String, CliError> {
+    let text = std::fs::read_to_string(path).map_err(|error| CliError::File(path.display().to_string(), error))?;
+    match text.lines().next().map(str::trim) {
+        Some(token) if !token.is_empty() => Ok(token.to_owned()),
+        Some(_) | None => Err(CliError::Usage("the token file begins with an empty line")),
     }
 }
 

@@ -50,7 +50,8 @@ impl ConfigArguments {
 
 /// Variables that are arguments of the binary, not settings.
 fn is_argument(name: &str) -> bool {
-    ["FBS_ROUTER_CONFIG", "FBS_ROUTER_LOG", "FBS_ROUTER_LOG_FORMAT", "FBS_ROUTER_URL"].contains(&name)
+    ["FBS_ROUTER_CONFIG", "FBS_ROUTER_LOG", "FBS_ROUTER_LOG_FORMAT", "FBS_ROUTER_URL", "FBS_ROUTER_TOKEN_FILE"]
+        .contains(&name)
 }
 
 impl Serve {

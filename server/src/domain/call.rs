@@ -1,14 +1,10 @@
-//! Who calls, and until when.
+//! One call: by whom, for what, until when; and the proof that it may be about a solution.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Who calls. Without authentication it is `anonymous`, admin of every solution, who may act for others.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Principal {
-    id: Arc<str>,
-}
+use super::{Error, Need, Principal, Result, SolutionId};
 
 /// Time that each layer keeps for its own answer, unless there is little.
 const LAYER: Duration = Duration::from_millis(10);
@@ -17,24 +13,51 @@ const LAYER: Duration = Duration::from_millis(10);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(Instant);
 
-/// One call: whose, on whose behalf, until when.
+/// One call, made by the layer that authenticated it.
 #[derive(Debug, Clone)]
 pub struct Call {
     /// The authenticated caller.
     pub principal: Principal,
+    /// What the method needs of him.
+    pub need: Need,
     /// When its answer is due.
     pub deadline: Deadline,
 }
 
-impl Principal {
-    /// The caller when no authentication is configured.
-    pub fn anonymous() -> Self {
-        Self { id: "anonymous".into() }
+/// A call about a solution in which its caller may do what the method needs. Made by [`Call::permit`] alone; routes are
+/// found and sessions opened for nothing else.
+#[derive(Debug, Clone)]
+pub struct Permitted {
+    call: Call,
+    solution: SolutionId,
+}
+
+impl Call {
+    /// Lets the call be about `solution`, whether or not there is one of that name.
+    pub fn permit(self, solution: SolutionId) -> Result<Permitted> {
+        if self.covers(&solution) { Ok(Permitted { call: self, solution }) } else { Err(Error::AccessDenied) }
     }
 
-    /// The name that rows and the audit carry.
-    pub fn id(&self) -> &str {
-        &self.id
+    /// True if the caller may do in `solution` what the method needs: lists show these alone.
+    pub fn covers(&self, solution: &SolutionId) -> bool {
+        self.principal.may(self.need, solution)
+    }
+}
+
+impl Permitted {
+    /// The call.
+    pub fn call(&self) -> &Call {
+        &self.call
+    }
+
+    /// What it is about.
+    pub fn solution(&self) -> &SolutionId {
+        &self.solution
+    }
+
+    /// Both.
+    pub fn into_parts(self) -> (Call, SolutionId) {
+        (self.call, self.solution)
     }
 }
 

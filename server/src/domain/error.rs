@@ -27,6 +27,18 @@ pub struct Cause(Arc<dyn std::error::Error + Send + Sync>);
 /// Why a call failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
+    /// No credential, or none that is valid: one text for all causes.
+    #[error("no valid credential")]
+    CredentialsInvalid,
+    /// The caller may not do this, whether or not what it is about exists: one text for all causes.
+    #[error("access denied")]
+    AccessDenied,
+    /// The caller failed too often.
+    #[error("too many invalid credentials from this address")]
+    RateLimited {
+        /// Until it may fail again.
+        after: Duration,
+    },
     /// Fields of the request are missing, malformed or too long.
     #[error("invalid request")]
     FieldInvalid(Vec<Violation>),
@@ -264,6 +276,7 @@ impl Error {
             Self::RouteMoving | Self::RouteUnknown(_) | Self::PoolExhausted => 200,
             Self::DatabaseUnavailable { .. } | Self::ServerUnavailable => 1_000,
             Self::DatabaseConflict => 50,
+            Self::RateLimited { after } => return Some(*after),
             _ => return None,
         };
         Some(Duration::from_millis(milliseconds))

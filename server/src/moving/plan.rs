@@ -60,15 +60,7 @@ impl Moves {
     pub(super) async fn plan(&self, call: &Call, wish: &Wish) -> Result<Result<Plan, Progress>> {
         self.router.refresh(call).await;
         let app = self.router.naming.documents_app();
-        let ask = Ask {
-            app,
-            is_documents: true,
-            solution: &wish.solution,
-            dedicated_only: false,
-            intent: Intent::Write,
-            principal: call.principal.id(),
-            deadline: call.deadline,
-        };
+        let ask = Ask::operating(call, &wish.solution, app, Intent::Write);
         let going = self.router.writer(app, &wish.solution, call.deadline).going().await?;
         let going = match going {
             Some(going) if going.silent < self.settings.stale_after => return Err(Error::RouteMoving),
@@ -96,10 +88,10 @@ impl Moves {
                 Err(_) => return resolved.map(|_| Err(there())),
             }
         }
-        self.lay_out(&ask, wish, going).await.map(Ok)
+        self.lay_out(&ask, call.deadline, wish, going).await.map(Ok)
     }
 
-    async fn lay_out(&self, ask: &Ask<'_>, wish: &Wish, going: Option<Going>) -> Result<Plan> {
+    async fn lay_out(&self, ask: &Ask<'_>, deadline: Deadline, wish: &Wish, going: Option<Going>) -> Result<Plan> {
         let router = &self.router;
         if wish.to == Placement::System && router.requires_dedicated(&wish.solution) {
             return Err(Error::IsolationRequired);
@@ -112,7 +104,7 @@ impl Moves {
         };
         let (uuid, _) = router.enter_own(ask, &found).await?;
         let own = Side { target: found.target.clone(), uuid };
-        let epoch = match (&going, router.recorded(&ask.app.name, ask.solution)) {
+        let epoch = match (&going, router.recorded(&router.naming.documents_app().name, &wish.solution)) {
             (Some(going), _) => going.epoch,
             (None, Some(record)) => record.epoch,
             // Nothing was ever written: nothing to move.
@@ -129,9 +121,9 @@ impl Moves {
             instead: going.map(|going| going.move_id),
         };
         let at = |side, deadline| At { side, pools: router.pools(), solution: &wish.solution, deadline };
-        let rows = at(plan.source(), ask.deadline).count().await?;
+        let rows = at(plan.source(), deadline).count().await?;
         // That it can be entered, and has the same schema.
-        at(plan.target(), ask.deadline).count().await?;
+        at(plan.target(), deadline).count().await?;
         plan.rows = rows;
         if plan.rows > self.settings.max_rows {
             let problem = format!("holds {} rows, and moving.max_rows is {}", plan.rows, self.settings.max_rows);

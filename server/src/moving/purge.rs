@@ -19,15 +19,7 @@ use crate::{
 pub(super) async fn purge(moves: &Arc<Moves>, call: &Call, wish: &Wish) -> Result<Following> {
     let router = &moves.router;
     router.refresh(call).await;
-    let ask = Ask {
-        app: router.naming.documents_app(),
-        is_documents: true,
-        solution: &wish.solution,
-        dedicated_only: false,
-        intent: Intent::Read,
-        principal: call.principal.id(),
-        deadline: call.deadline,
-    };
+    let ask = Ask::operating(call, &wish.solution, router.naming.documents_app(), Intent::Read);
     let route = router.resolve(&ask).await?;
     if route.placement != wish.to {
         return Err(Error::FieldInvalid(vec![crate::domain::Violation::new(

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     domain::{Error, Placement, Result, SolutionId},
-    routing::{Ask, Going, Intent},
+    routing::{Ask, Going},
 };
 
 /// Whom the audit names.
@@ -63,15 +63,7 @@ impl Moves {
 
     async fn tidy(&self, solution: &SolutionId, going: &Going, epoch: i64, home: Placement) -> Result<()> {
         let router = &self.router;
-        let ask = Ask {
-            app: router.naming.documents_app(),
-            is_documents: true,
-            solution,
-            dedicated_only: false,
-            intent: Intent::Look,
-            principal: PRINCIPAL,
-            deadline: self.step(),
-        };
+        let ask = Ask::behind(solution, router.naming.documents_app(), self.step());
         match home {
             Placement::Dedicated => {
                 let found = router.recorded_database(&ask)?;

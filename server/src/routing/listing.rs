@@ -11,7 +11,7 @@ use super::{
     decide::{Trace, Verdict, decide},
     evidence::{Found, LedgerSays, Presence, Record, RecordedAt, Replaced},
     gather::Gathered,
-    resolve::{Ask, Intent},
+    resolve::Ask,
     route::{Address, Route, RouteState},
     router::Router,
     table::Table,
@@ -52,8 +52,8 @@ impl Router {
         let (_, _outcome) = tokio::join!(scans, self.ledger_pulse.fresh(call.deadline.inner()));
     }
 
-    /// Solutions after `after` whose id begins with `prefix`, in order of their id, as far as they pass `keep`: one more
-    /// than `size` if there are more.
+    /// Solutions after `after` whose id begins with `prefix`, in order of their id, as far as the caller's grants cover
+    /// them and they pass `keep`: one more than `size` if there are more.
     pub fn solutions(
         &self,
         call: &Call,
@@ -69,23 +69,25 @@ impl Router {
         }
         let from = known.into_iter().filter(|solution| solution.as_str().starts_with(prefix));
         from.filter(|solution| after.is_none_or(|after| solution.as_str() > after))
+            .filter(|solution| call.covers(solution))
             .map(|solution| self.known(&table, call, solution))
             .filter(keep)
             .take(size + 1)
             .collect()
     }
 
-    /// Databases of an app, the system database first and the others by solution, after that of `after`: one more than
-    /// `size` if there are more.
-    pub fn databases(&self, app: &App, after: Option<&str>, size: usize) -> Result<Vec<KnownDatabase>> {
+    /// Databases of an app, as far as the caller's grants cover them: the system database first, which is everybody's, and
+    /// the others by solution, after that of `after`; one more than `size` if there are more.
+    pub fn databases(&self, call: &Call, app: &App, after: Option<&str>, size: usize) -> Result<Vec<KnownDatabase>> {
         let table = self.table.load_full();
         let mut databases = Vec::new();
-        if let (Some(name), None) = (&app.system_database, after) {
+        if let (Some(name), None, true) = (&app.system_database, after, call.principal.sees_all()) {
             let target = DatabaseTarget::new(&app.server, name);
             databases.push(self.database(&table, app, &target, None)?);
         }
         let pairs = self.pairs(&table, app).into_iter().filter_map(|(solution, found)| Some((solution, found?)));
         let pairs = pairs.filter(|(solution, _)| after.is_none_or(|after| solution.as_str() > after));
+        let pairs = pairs.filter(|(solution, _)| call.covers(solution));
         for (solution, target) in pairs.take(size + 1 - databases.len()) {
             databases.push(self.database(&table, app, &target, Some(solution))?);
         }
@@ -130,15 +132,7 @@ impl Router {
         let documents = self.naming.documents_app();
         let with_pattern = self.naming.apps().iter().filter(|app| app.pattern.is_some());
         let routes = with_pattern.filter_map(|app| {
-            let ask = Ask {
-                app,
-                is_documents: app.name == documents.name,
-                solution: &solution,
-                dedicated_only: false,
-                intent: Intent::Read,
-                principal: call.principal.id(),
-                deadline: call.deadline,
-            };
+            let ask = Ask::about(call, &solution, app, app.name == documents.name);
             self.standing(table, &ask)
         });
         let routes = routes.collect();

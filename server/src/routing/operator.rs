@@ -237,14 +237,7 @@ impl Router {
 
 impl<'d> Decision<'d> {
     fn ask(&self, router: &Router) -> Ask<'d> {
-        Ask {
-            app: self.app,
-            is_documents: self.app.name == router.naming.documents_app().name,
-            solution: self.solution,
-            dedicated_only: false,
-            intent: Intent::Write,
-            principal: self.call.principal.id(),
-            deadline: self.call.deadline,
-        }
+        let is_documents = self.app.name == router.naming.documents_app().name;
+        Ask { intent: Intent::Write, ..Ask::about(self.call, self.solution, self.app, is_documents) }
     }
 }

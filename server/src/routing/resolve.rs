@@ -20,30 +20,32 @@ use super::{
     router::Router,
     table::Table,
 };
-use crate::domain::{App, Deadline, Error, Result, SolutionId};
+use crate::domain::{App, Call, Deadline, Error, Permitted, Result, SolutionId};
 
 /// Evidence is gathered at most so often: each step settles something, so more is a bug or a very restless world.
 const STEPS: usize = 12;
 /// Pairs of one batch that are found out about at once; most are in the table anyway.
 const AT_ONCE: usize = 32;
 
-/// What is asked.
+/// What is asked. Callers' questions are made by [`Ask::of`] alone, which wants the proof that they may ask.
 #[derive(Debug, Clone, Copy)]
 pub struct Ask<'a> {
     /// The app.
-    pub app: &'a App,
+    pub(super) app: &'a App,
     /// The documents app.
-    pub is_documents: bool,
+    pub(super) is_documents: bool,
     /// The solution.
-    pub solution: &'a SolutionId,
+    pub(super) solution: &'a SolutionId,
     /// Never the system database.
-    pub dedicated_only: bool,
+    pub(super) dedicated_only: bool,
     /// What for.
-    pub intent: Intent,
+    pub(super) intent: Intent,
     /// Who asks: the audit of a taking over names him.
-    pub principal: &'a str,
+    pub(super) principal: &'a str,
+    /// He may know that there is no such solution.
+    pub(super) sees_all: bool,
     /// Until when.
-    pub deadline: Deadline,
+    pub(super) deadline: Deadline,
 }
 
 /// What a route is wanted for.
@@ -77,6 +79,58 @@ pub(super) fn state_of(error: &Error) -> RouteState {
         Error::DatabaseDetached => RouteState::Detached,
         Error::PlacementConflict(_) | Error::DatabaseIdentityMismatch { .. } => RouteState::Conflict,
         _ => RouteState::Unknown,
+    }
+}
+
+// === impl Ask ===
+
+impl<'a> Ask<'a> {
+    /// A question that its caller may ask, to read.
+    pub fn of(permitted: &'a Permitted, app: &'a App, is_documents: bool, dedicated_only: bool) -> Self {
+        let (call, solution) = (permitted.call(), permitted.solution());
+        Self { dedicated_only, ..Self::about(call, solution, app, is_documents) }
+    }
+
+    /// As [`Self::of`], of a solution that this floor has the proof for.
+    pub(super) fn about(call: &'a Call, solution: &'a SolutionId, app: &'a App, is_documents: bool) -> Self {
+        Self {
+            app,
+            is_documents,
+            solution,
+            dedicated_only: false,
+            intent: Intent::Read,
+            principal: call.principal.id(),
+            sees_all: call.principal.sees_all(),
+            deadline: call.deadline,
+        }
+    }
+
+    /// An operator's question. His method needs more than any solution's grants give.
+    pub(crate) fn operating(call: &'a Call, solution: &'a SolutionId, app: &'a App, intent: Intent) -> Self {
+        Self { intent, ..Self::about(call, solution, app, true) }
+    }
+
+    /// A question that nobody in particular has, about the documents of a solution.
+    pub(crate) fn behind(solution: &'a SolutionId, app: &'a App, deadline: Deadline) -> Self {
+        Self {
+            app,
+            is_documents: true,
+            solution,
+            dedicated_only: false,
+            intent: Intent::Look,
+            principal: "fbs-router",
+            sees_all: true,
+            deadline,
+        }
+    }
+
+    /// The error as its caller may know it: to whoever does not see all solutions, one that does not exist looks like one
+    /// that is forbidden.
+    fn said(&self, error: Error) -> Error {
+        match error {
+            Error::SolutionNotFound if !self.sees_all => Error::AccessDenied,
+            error => error,
+        }
     }
 }
 
@@ -220,7 +274,7 @@ impl Router {
                         if matches!(error, Error::IsolationRequired) {
                             self.look_again(ask, None, &table);
                         }
-                        return Err(error);
+                        return Err(ask.said(error));
                     }
                 },
                 Verdict::Need(need) => self.fetch(need, ask, &table, &mut gathered).await?,

@@ -26,7 +26,7 @@ use super::{
     router::Router,
 };
 use crate::{
-    domain::{Call, Deadline, Epoch, Error, Placement, Result, SolutionId},
+    domain::{Call, Deadline, Epoch, Error, Permitted, Placement, Result, SolutionId},
     postgres::{Statement, transaction::Work},
 };
 
@@ -57,29 +57,21 @@ struct Tries {
 }
 
 impl Router {
-    /// Opens a session for `solution` of the documents app. `wanted_database` fails the call unless it is served from
-    /// the database of that name.
+    /// Opens a session for the solution of a call that may be about it, in the documents app. `wanted_database` fails the
+    /// call unless it is served from the database of that name.
     pub async fn open(
         self: &Arc<Self>,
-        call: Call,
-        solution: SolutionId,
+        permitted: Permitted,
         wanted_database: Option<String>,
         intent: Intent,
     ) -> Result<Session> {
+        let (call, solution) = permitted.into_parts();
         let route = self.route_for(&call, &solution, intent).await?;
         Ok(Session { router: Arc::clone(self), call, solution, wanted_database, intent, route })
     }
 
     async fn route_for(self: &Arc<Self>, call: &Call, solution: &SolutionId, intent: Intent) -> Result<Route> {
-        let ask = Ask {
-            app: self.naming.documents_app(),
-            is_documents: true,
-            solution,
-            dedicated_only: false,
-            intent,
-            principal: call.principal.id(),
-            deadline: call.deadline,
-        };
+        let ask = Ask { intent, ..Ask::about(call, solution, self.naming.documents_app(), true) };
         self.resolve(&ask).await
     }
 }
@@ -170,7 +162,7 @@ impl Session {
         statement: &'static Statement,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Failed> {
-        let connection = connect(&self.router, &self.route, &self.solution, &self.call).await?;
+        let connection = connect(&self.router, &self.route, &self.solution, self.call.deadline).await?;
         let company = self.solution.as_str();
         let uuid = self.route.database.database_uuid;
         let mut bound: Vec<&(dyn ToSql + Sync)> = vec![&company, &self.route.epoch, &uuid];
@@ -255,15 +247,7 @@ impl Router {
     /// Looks at the fence of a dedicated database that refused, so that the decision sees it and opens it if it is
     /// merely not open yet.
     async fn reopen(self: &Arc<Self>, call: &Call, solution: &SolutionId) {
-        let ask = Ask {
-            app: self.naming.documents_app(),
-            is_documents: true,
-            solution,
-            dedicated_only: false,
-            intent: Intent::Look,
-            principal: call.principal.id(),
-            deadline: call.deadline,
-        };
+        let ask = Ask { intent: Intent::Look, ..Ask::about(call, solution, self.naming.documents_app(), true) };
         self.look_for(&ask).await;
     }
 }

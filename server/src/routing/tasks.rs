@@ -133,6 +133,7 @@ async fn settle(router: &Arc<Router>, app: &App, is_documents: bool, solution: &
         dedicated_only: false,
         intent: Intent::Read,
         principal: "fbs-router",
+        sees_all: true,
         deadline: Deadline::after(router.settings.scan_timeout),
     };
     if let Err(error) = router.resolve(&ask).await {

@@ -1,7 +1,7 @@
 //! `fbs.document.v1.DocumentService`: a solution's documents.
 //!
-//! A handler reads the request, opens a session, calls `documents`, and writes the answer. Streams of content are in
-//! `upload` and `download`.
+//! A handler checks the solution, reads the request, opens a session, calls `documents`, and writes the answer. Streams
+//! of content are in `upload` and `download`.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -14,6 +14,7 @@ use super::{
     convert,
     download::Frames,
     page::{ANSWER_BYTES, Page},
+    permit::{About, admit},
     reply::{call, served},
     status::status,
     tokens::{Scope, Tokens},
@@ -43,21 +44,21 @@ impl Documents {
         Self { router, tokens, settings }
     }
 
-    /// Reads a request that changes nothing, and opens a session for it.
-    pub(super) async fn query<M, T>(
+    /// Checks whom a request that changes nothing is about, reads it, and opens a session for it.
+    pub(super) async fn query<M: About, T>(
         &self,
         request: Request<M>,
         read: impl FnOnce(M, &Naming) -> Result<Query<T>>,
     ) -> Result<(Session, T), Status> {
         let call = call(&request)?;
-        let Query { solution, database, what } =
-            read(request.into_inner(), &self.router.naming).map_err(|error| status(&error))?;
-        let session = self.router.open(call, solution, database, Intent::Read).await;
+        let read = |message| read(message, &self.router.naming);
+        let (permitted, Query { solution: _, database, what }) = admit(call, request.into_inner(), read)?;
+        let session = self.router.open(permitted, database, Intent::Read).await;
         Ok((session.map_err(|error| status(&error))?, what))
     }
 
     /// As [`Self::query`], of one page of something that has many.
-    async fn paged<M, T>(
+    async fn paged<M: About, T>(
         &self,
         request: Request<M>,
         read: impl FnOnce(M, &Naming, &Tokens, SystemTime) -> Result<(Query<T>, Scope)>,
@@ -72,17 +73,18 @@ impl Documents {
         Ok((session, what, Seal { tokens: &self.tokens, scope, now }))
     }
 
-    /// Reads a request that changes something, and opens a session for it.
-    async fn command<M, T>(
+    /// As [`Self::query`], of a request that changes something.
+    async fn command<M: About, T>(
         &self,
         request: Request<M>,
         method: &'static str,
         read: impl FnOnce(M, &Naming) -> Result<Command<T>>,
     ) -> Result<(Session, Mutation, T), Status> {
         let call = call(&request)?;
-        let command = read(request.into_inner(), &self.router.naming).map_err(|error| status(&error))?;
-        let Command { solution, database, repeat, actor, what } = command;
-        let session = self.router.open(call, solution, database, Intent::Write).await;
+        let read = |message| read(message, &self.router.naming);
+        let (permitted, command) = admit(call, request.into_inner(), read)?;
+        let Command { solution: _, database, repeat, actor, what } = command;
+        let session = self.router.open(permitted, database, Intent::Write).await;
         let session = session.map_err(|error| status(&error))?;
         let principal = session.call().principal.id().into();
         let mutation = Mutation { method, principal, actor, repeat, kept: self.settings.request_id_ttl };

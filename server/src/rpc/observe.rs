@@ -1,4 +1,4 @@
-//! What surrounds every call: its deadline, its principal, its span, its counters, and an end for panics.
+//! What surrounds every call: its deadline, its span, its counters, and an end for panics.
 //!
 //! One tower layer on the whole server. Honours `grpc-timeout` within bounds and answers `DEADLINE_EXCEEDED` itself,
 //! because tonic would say CANCELLED and cover headers only. Gives statuses that tonic makes their `ErrorInfo`.
@@ -21,7 +21,7 @@ use tower::{Layer, Service};
 use tracing::{Instrument, field::Empty};
 
 use super::{
-    reply::{reason_of, unauthenticated},
+    reply::reason_of,
     status::{complete, status},
 };
 use crate::{
@@ -91,6 +91,7 @@ where
         let span = tracing::info_span!(
             "call",
             method = %request.uri().path(),
+            principal = Empty,
             solution = Empty,
             placement = Empty,
             database = Empty,
@@ -98,7 +99,7 @@ where
             reason = Empty
         );
         // The handlers' answer, which knows the route, comes before ours.
-        request.extensions_mut().insert(unauthenticated(deadline.inner()));
+        request.extensions_mut().insert(deadline.inner());
         let record = span.clone();
         let work = async move {
             let handled = async {
@@ -127,6 +128,11 @@ where
             }
             // The reason, not the code: gRPC prescribes INTERNAL also for bytes that are the caller's fault.
             observe.metrics.call(code != Code::Ok, reason == Some(ErrorReason::Internal));
+            match reason {
+                Some(ErrorReason::CredentialsInvalid | ErrorReason::RateLimited) => observe.metrics.unauthenticated(),
+                Some(ErrorReason::AccessDenied) => observe.metrics.access_denied(),
+                Some(_) | None => {}
+            }
             tracing::debug!("answered");
             Ok(response)
         };

@@ -8,7 +8,7 @@ use tonic::{
 
 use super::status::status;
 use crate::{
-    domain::{Call, Deadline, Error, Principal, Result},
+    domain::{Call, Error, Result},
     routing::{Route, Session},
 };
 
@@ -52,12 +52,6 @@ pub(super) fn describe(metadata: &mut MetadataMap, route: &Route) {
     insert("fbs-database", &route.database.target.name);
     insert("fbs-placement", route.placement.as_str());
     insert("fbs-epoch", &route.epoch.to_string());
-}
-
-/// A call made by nobody over the wire, such as a test of the handlers.
-#[must_use]
-pub(super) fn unauthenticated(deadline: Deadline) -> Call {
-    Call { principal: Principal::anonymous(), deadline }
 }
 
 /// The reason of a status that we made, if any.

@@ -4,27 +4,40 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fbs_router_proto::router::v1 as proto;
 
+use super::permit::admitted;
 use crate::{
-    domain::{Naming, Placement, Result},
-    routing::{Candidate, CandidateReason, KnownDatabase, KnownSolution, Route, RouteState, route::Address},
+    domain::{App, Call, Naming, Permitted, Placement, Result},
+    routing::{Ask, Candidate, CandidateReason, KnownDatabase, KnownSolution, Route, RouteState, route::Address},
 };
 
-/// A validated `ResolveDatabaseRequest`.
+/// A `ResolveDatabaseRequest` that its caller may make, validated.
 #[derive(Debug)]
 pub(super) struct ResolveRequest<'n> {
-    pub(super) app: &'n crate::domain::App,
-    pub(super) is_documents: bool,
-    pub(super) solution: crate::domain::SolutionId,
-    pub(super) dedicated_only: bool,
+    app: &'n App,
+    is_documents: bool,
+    permitted: Permitted,
+    dedicated_only: bool,
     pub(super) database: Option<String>,
 }
 
-/// Reads a request to resolve one pair.
-pub(super) fn request(request: proto::ResolveDatabaseRequest, naming: &Naming) -> Result<ResolveRequest<'_>> {
-    let (solution, database) = super::convert::pair(&request.solution, request.database, naming)?;
-    let app = naming.app(&request.app)?;
+/// Checks whom a request to resolve one pair is about, and reads it.
+pub(super) fn request(
+    call: Call,
+    request: proto::ResolveDatabaseRequest,
+    naming: &Naming,
+) -> Result<ResolveRequest<'_>> {
+    let (permitted, (app, dedicated_only, database)) = admitted(call, request, |request| {
+        let (_, database) = super::convert::pair(&request.solution, request.database, naming)?;
+        Ok((naming.app(&request.app)?, request.dedicated_only, database))
+    })?;
     let is_documents = app.name == naming.documents_app().name;
-    Ok(ResolveRequest { app, is_documents, solution, dedicated_only: request.dedicated_only, database })
+    Ok(ResolveRequest { app, is_documents, permitted, dedicated_only, database })
+}
+
+impl ResolveRequest<'_> {
+    pub(super) fn ask(&self) -> Ask<'_> {
+        Ask::of(&self.permitted, self.app, self.is_documents, self.dedicated_only)
+    }
 }
 
 /// A route that may be used now.

@@ -26,7 +26,7 @@ use crate::{
         Call, Error, Result, Violation,
         document::{Cursor, CursorKey},
     },
-    routing::{Ask, Intent, KnownSolution, Route, Router},
+    routing::{Ask, KnownSolution, Route, Router},
 };
 
 /// Most pairs of one batch.
@@ -45,19 +45,23 @@ impl Routes {
         Self { router, tokens }
     }
 
-    async fn resolve(&self, call: &Call, request: ResolveDatabaseRequest) -> Result<ResolveDatabaseResponse> {
-        let request = route::request(request, &self.router.naming)?;
-        let found = self.router.resolve(&ask(call, &request)).await;
+    async fn resolve(&self, call: Call, request: ResolveDatabaseRequest) -> Result<ResolveDatabaseResponse> {
+        let request = route::request(call, request, &self.router.naming)?;
+        let found = self.router.resolve(&request.ask()).await;
         let found = check_database(found, &request)?;
         Ok(route::resolved(found, self.router.cache_ttl()))
     }
 
-    async fn explain(&self, call: &Call, request: ExplainRouteRequest) -> Result<ExplainRouteResponse> {
+    async fn explain(&self, call: Call, request: ExplainRouteRequest) -> Result<ExplainRouteResponse> {
         let request =
             request.request.ok_or_else(|| Error::FieldInvalid(vec![Violation::new("request", "must be given")]))?;
-        let request = route::request(request, &self.router.naming).map_err(|error| error.inside("request"))?;
-        let ask = ask(call, &request);
+        let request = route::request(call, request, &self.router.naming).map_err(|error| error.inside("request"))?;
+        let ask = request.ask();
         let resolution = self.router.explain(&ask).await;
+        // How it was decided would tell that there is no such solution.
+        if let Err(Error::AccessDenied) = resolution.outcome {
+            return Err(Error::AccessDenied);
+        }
         let route = match &resolution.outcome {
             Ok(route) => Some(route.clone()),
             Err(error) => self.router.route_in_any_state(&ask, error),
@@ -101,7 +105,7 @@ impl Routes {
         let now = SystemTime::now();
         let (app, window, scope) = convert::databases(request, &self.router.naming, &self.tokens, now)?;
         let after = self.after(call, window.after.as_ref()).await;
-        let found = self.router.databases(app, after, window.size)?;
+        let found = self.router.databases(call, app, after, window.size)?;
         let more = found.len() > window.size;
         let wanted = if app.name == self.router.naming.documents_app().name { DOCUMENTS_VERSION } else { 0 };
         let messages = found.into_iter().take(window.size).map(|found| {
@@ -142,7 +146,7 @@ impl RouterService for Routes {
         request: Request<ResolveDatabaseRequest>,
     ) -> Result<Response<ResolveDatabaseResponse>, Status> {
         let call = call(&request)?;
-        plain(self.resolve(&call, request.into_inner()).await)
+        plain(self.resolve(call, request.into_inner()).await)
     }
 
     async fn batch_resolve_databases(
@@ -156,8 +160,8 @@ impl RouterService for Routes {
             return plain(Err(Error::BatchInvalid(vec![Violation::new("requests", problem)])));
         }
         let read: Vec<Result<ResolveRequest<'_>>> =
-            requests.into_iter().map(|request| route::request(request, &self.router.naming)).collect();
-        let asks: Vec<Ask<'_>> = read.iter().flatten().map(|request| ask(&call, request)).collect();
+            requests.into_iter().map(|request| route::request(call.clone(), request, &self.router.naming)).collect();
+        let asks: Vec<Ask<'_>> = read.iter().flatten().map(ResolveRequest::ask).collect();
         let mut found = self.router.resolve_all(&asks).await.into_iter();
         let results = read
             .iter()
@@ -177,7 +181,7 @@ impl RouterService for Routes {
         request: Request<ExplainRouteRequest>,
     ) -> Result<Response<ExplainRouteResponse>, Status> {
         let call = call(&request)?;
-        plain(self.explain(&call, request.into_inner()).await)
+        plain(self.explain(call, request.into_inner()).await)
     }
 
     async fn list_solutions(
@@ -194,18 +198,6 @@ impl RouterService for Routes {
     ) -> Result<Response<ListDatabasesResponse>, Status> {
         let call = call(&request)?;
         plain(self.databases(&call, request.into_inner()).await)
-    }
-}
-
-fn ask<'a>(call: &'a Call, request: &'a ResolveRequest<'a>) -> Ask<'a> {
-    Ask {
-        app: request.app,
-        is_documents: request.is_documents,
-        solution: &request.solution,
-        dedicated_only: request.dedicated_only,
-        intent: Intent::Read,
-        principal: call.principal.id(),
-        deadline: call.deadline,
     }
 }
 

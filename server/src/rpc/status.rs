@@ -115,12 +115,15 @@ pub fn status(error: &Error) -> Status {
 fn row(error: &Error) -> Row<'_> {
     use Code::{
         Aborted, AlreadyExists, DeadlineExceeded, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied,
-        ResourceExhausted, Unavailable, Unknown,
+        ResourceExhausted, Unauthenticated, Unavailable, Unknown,
     };
     use Detail::{Etag, Field, Fields, Indexed, Plain, Precondition, Resource, State, Step};
     use ErrorReason as Reason;
 
     match error {
+        Error::CredentialsInvalid => (Unauthenticated, Reason::CredentialsInvalid, Plain),
+        Error::AccessDenied => (PermissionDenied, Reason::AccessDenied, Plain),
+        Error::RateLimited { .. } => (ResourceExhausted, Reason::RateLimited, Plain),
         Error::FieldInvalid(violations) => (InvalidArgument, Reason::FieldInvalid, Fields(violations)),
         Error::SolutionInvalid(violations) => (InvalidArgument, Reason::SolutionInvalid, Fields(violations)),
         Error::SolutionReserved(violations) => (InvalidArgument, Reason::SolutionReserved, Fields(violations)),
@@ -204,6 +207,11 @@ pub fn complete(status: Status) -> Status {
     }
     let message = cut(status.message(), MESSAGE_BYTES).to_owned();
     Status::with_error_details_and_metadata(status.code(), message, details, status.metadata().clone())
+}
+
+/// A method that nobody serves, as tonic would say it.
+pub(super) fn unimplemented() -> Status {
+    complete(Status::unimplemented(""))
 }
 
 /// A bug: the caller gets an id and nothing else, the log gets the rest under that id.

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::{
     convert,
     document_service::{Documents, changed},
+    permit::admit,
     reply::{call, describe, served},
     status::status,
 };
@@ -75,10 +76,10 @@ impl Documents {
         let deadline = call.deadline;
         let mut incoming = Incoming { frames: request.into_inner(), settings: settings.clone(), deadline };
         let header = incoming.header().await.map_err(Failed::into_status)?;
-        let command =
-            convert::upload(header, &self.router.naming, settings.max_bytes).map_err(|error| status(&error))?;
-        let Command { solution, database, repeat, actor, what } = command;
-        let opened = self.router.open(call, solution, database, Intent::Write).await;
+        let read = |header| convert::upload(header, &self.router.naming, settings.max_bytes);
+        let (permitted, command) = admit(call, header, read)?;
+        let Command { solution: _, database, repeat, actor, what } = command;
+        let opened = self.router.open(permitted, database, Intent::Write).await;
         let session = opened.map_err(|error| status(&error))?;
         let principal = session.call().principal.id().into();
         let mutation =

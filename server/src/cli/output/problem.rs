@@ -96,6 +96,10 @@ fn remedy(reason: ErrorReason) -> Option<&'static str> {
             "a solution id is a-z, 0-9, _ and -, begins with a letter or digit, and is never changed"
         }
         Reason::SolutionReserved => "choose another id: this one would name a system database",
+        Reason::CredentialsInvalid => {
+            "--token-file FILE with a token that the service knows; fbs-router token new makes one for its file of callers"
+        }
+        Reason::AccessDenied => "a grant for this solution is needed, in the service's file of callers",
         Reason::SolutionNotFound => "createdb its database, or set unregistered = \"system\" in the configuration",
         Reason::IsolationRequired => "createdb its database from a prepared template, or leave --dedicated-only out",
         Reason::DatabaseMismatch => "fbs-router resolve SOLUTION tells its database; or leave --database out",

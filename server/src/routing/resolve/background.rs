@@ -39,6 +39,7 @@ impl Router {
                 dedicated_only: false,
                 intent: Intent::Look,
                 principal: "fbs-router",
+                sees_all: true,
                 deadline: Deadline::after(router.settings.scan_timeout),
             };
             router.look_for(&ask).await;

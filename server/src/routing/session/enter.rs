@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio_postgres::types::ToSql;
 
 use crate::{
-    domain::{Call, Error, Placement, Principal, Result, SolutionId},
+    domain::{Deadline, Error, Placement, Result, SolutionId},
     postgres::{Connection, Failure, SchemaState, transaction::StatementError},
     routing::{
         evidence::{Found, Inside, Replaced, Rows},
@@ -58,9 +58,9 @@ pub(super) async fn connect(
     router: &Router,
     route: &Route,
     solution: &SolutionId,
-    call: &Call,
+    deadline: Deadline,
 ) -> Result<Connection, Failed> {
-    let connection = match router.pools.checkout(&route.database.target, call.deadline).await {
+    let connection = match router.pools.checkout(&route.database.target, deadline).await {
         Ok(connection) => connection,
         Err(error) if contradiction(&error) => return Err(Failed::Absent(error.into_error())),
         Err(error) => return Err(Failed::Final(error.into_error())),
@@ -121,16 +121,15 @@ pub(super) fn own_database(route: &Route) -> Option<&Arc<str>> {
 impl Router {
     /// Whether a call that was routed so could run now: the database is entered and proved, and its fence asked.
     pub(crate) async fn try_enter(&self, ask: &Ask<'_>, route: &Route) -> Result<()> {
-        let principal = Principal::anonymous();
-        let call = Call { principal, deadline: ask.deadline.inner() };
+        let deadline = ask.deadline.inner();
         let failed = |failed| match failed {
             Failed::Final(error) | Failed::Absent(error) | Failed::Lost(error) | Failed::Conflict(error) => error,
             Failed::Fenced | Failed::Unknown => Error::PlacementConflict("the fence does not admit the route"),
         };
-        let connection = connect(self, route, ask.solution, &call).await.map_err(failed)?;
+        let connection = connect(self, route, ask.solution, deadline).await.map_err(failed)?;
         let (company, uuid) = (ask.solution.as_str(), route.database.database_uuid);
         let parameters: &[&(dyn ToSql + Sync)] = &[&company, &route.epoch, &uuid];
-        let rows = connection.read(company, call.deadline, (&ADMITS, parameters)).await;
+        let rows = connection.read(company, deadline, (&ADMITS, parameters)).await;
         let rows = rows.map_err(StatementError::into_error)?;
         if first_bool(&rows) { Ok(()) } else { Err(failed(Failed::Fenced)) }
     }

@@ -47,7 +47,7 @@ impl Attempt {
         self,
         work: &(impl for<'t> Fn(&'t mut Writer) -> Work<'t, T> + Sync),
     ) -> Result<T, Failed> {
-        let connection = connect(&self.router, &self.route, &self.solution, &self.call).await?;
+        let connection = connect(&self.router, &self.route, &self.solution, self.call.deadline).await?;
         let transaction = self.begin(connection).await?;
         let mut writer = Writer {
             transaction,

@@ -9,8 +9,8 @@ use crate::domain::error::Cause;
 
 const REASONS: &str = include_str!("../../../../proto/fbs/router/v1/error_reason.proto");
 
-/// Reasons of RPCs that are not delivered yet, or made elsewhere: no domain error brings them.
-const LATER: [&str; 4] = ["CREDENTIALS_INVALID", "ACCESS_DENIED", "RATE_LIMITED", "UNSPECIFIED"];
+/// Never sent.
+const LATER: [&str; 1] = ["UNSPECIFIED"];
 
 fn secret() -> Cause {
     Cause::new(io::Error::other("host=secret user=admin SELECT 1"))
@@ -19,6 +19,9 @@ fn secret() -> Cause {
 fn every_error() -> Vec<Error> {
     let violations = || vec![Violation::new("document.title", "must be given")];
     vec![
+        Error::CredentialsInvalid,
+        Error::AccessDenied,
+        Error::RateLimited { after: std::time::Duration::from_secs(30) },
         Error::FieldInvalid(violations()),
         Error::SolutionInvalid(violations()),
         Error::SolutionReserved(violations()),
@@ -84,6 +87,7 @@ fn code_name(code: Code) -> &'static str {
         Code::Unavailable => "UNAVAILABLE",
         Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
         Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::Unauthenticated => "UNAUTHENTICATED",
         Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
         Code::Unknown => "UNKNOWN",
         Code::Aborted => "ABORTED",
