@@ -439,7 +439,6 @@ async fn a_client_with_a_token_works_as_one_without_did() {
 
 /// As `scripts/grpcurl-life` finds it.
 fn grpcurl() -> Option<std::path::PathBuf> {
-    #[expect(clippy::disallowed_methods, reason = "a test may look where its tools are")]
     let variable = |name: &str| std::env::var_os(name).map(std::path::PathBuf::from);
     let path = variable("PATH").unwrap_or_default();
     let installed = std::env::split_paths(&path).map(|folder| folder.join("grpcurl"));

@@ -26,6 +26,7 @@ mod matrix;
 mod no_ddl;
 mod readme;
 mod repeats;
+mod roles;
 mod routing;
 mod search;
 mod service;

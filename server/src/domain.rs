@@ -5,6 +5,7 @@
 pub mod call;
 pub mod document;
 pub mod error;
+pub mod login;
 pub mod naming;
 pub mod placement;
 pub mod principal;
@@ -14,6 +15,7 @@ pub mod workflow;
 
 pub use call::{Call, Deadline, Permitted};
 pub use error::{Error, Result, Violation};
+pub use login::{Login, OwnRole};
 pub use naming::{App, DATABASE_NAME_BYTES, Naming, Pattern};
 pub use placement::{DatabaseTarget, Epoch, Placement, ServerName};
 pub use principal::{Need, Principal};

@@ -1,9 +1,9 @@
 //! `[[app]]`: what kinds of data there are, and the rules that hold across them and `[[server]]`.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, path::PathBuf, sync::Arc};
 
 use super::{Server, read::Section};
-use crate::domain::{App, Naming, Pattern};
+use crate::domain::{App, Naming, OwnRole, Pattern};
 
 pub(super) fn read_app(mut section: Section<'_>, default_server: &Arc<str>) -> App {
     let pattern = section.text("pattern").and_then(|text| {
@@ -13,8 +13,10 @@ pub(super) fn read_app(mut section: Section<'_>, default_server: &Arc<str>) -> A
         }
         pattern
     });
+    let own_role = read_own_role(&mut section, pattern.is_some());
     let app = App {
         name: section.required("name").into(),
+        own_role,
         pattern,
         system_database: section.text("system_database").map(Into::into),
         server: section.text("server").map_or_else(|| default_server.clone(), Into::into),
@@ -24,6 +26,24 @@ pub(super) fn read_app(mut section: Section<'_>, default_server: &Arc<str>) -> A
     app
 }
 
+fn read_own_role(section: &mut Section<'_>, has_pattern: bool) -> Option<OwnRole> {
+    let passwords = section.text("role_passwords").map(|folder| Arc::from(PathBuf::from(folder)));
+    let Some(text) = section.text("role") else {
+        if passwords.is_some() {
+            section.problem("role_passwords", "is useless without role");
+        }
+        return None;
+    };
+    if !has_pattern {
+        section.problem("role", "is useless without pattern: the app has no databases of solutions' own");
+    }
+    let pattern = Pattern::parse(&text).filter(|_| !text.contains('/'));
+    if pattern.is_none() {
+        section.problem("role", "must hold {solution} exactly once, and no slash");
+    }
+    Some(OwnRole { pattern: pattern?, passwords })
+}
+
 pub(super) fn default_apps(server: &Arc<str>) -> Vec<App> {
     let app = |name: &str, pattern: Option<&str>, system: &str| App {
         name: name.into(),
@@ -31,6 +51,7 @@ pub(super) fn default_apps(server: &Arc<str>) -> Vec<App> {
         system_database: Some(system.into()),
         server: server.clone(),
         ready_table: None,
+        own_role: None,
     };
     vec![
         app("fbs_dms", Some("djo_{solution}_db"), "fbs_system_db"),

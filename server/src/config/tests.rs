@@ -122,3 +122,21 @@ fn the_commented_example_is_a_valid_configuration_of_the_defaults() {
     assert_eq!(format!("{:?}", config.limits), format!("{:?}", defaults.limits));
     assert_eq!(format!("{:?}", config.naming.apps()), format!("{:?}", defaults.naming.apps()));
 }
+
+#[test]
+fn a_role_of_each_solution_needs_a_pattern_and_counts_for_the_length_of_ids() {
+    let app = |more: &str| format!("{SMALLEST}[[app]]\nname = \"fbs_dms\"\nsystem_database = \"s\"\n{more}\n");
+    let good =
+        app("pattern = \"djo_{solution}_db\"\nrole = \"solution_{solution}_runtime\"\nrole_passwords = \"roles\"");
+    let config = parse(&good, &[]).unwrap();
+    assert_eq!(config.naming.longest_solution(), 63 - "solution__runtime".len());
+    for (more, place) in [
+        ("pattern = \"djo_{solution}_db\"\nrole = \"runtime\"", "app[0].role: must hold {solution} exactly once"),
+        ("pattern = \"djo_{solution}_db\"\nrole = \"../{solution}\"", "app[0].role: must hold"),
+        ("role = \"sol_{solution}\"", "app[0].role: is useless without pattern"),
+        ("pattern = \"djo_{solution}_db\"\nrole_passwords = \"roles\"", "app[0].role_passwords: is useless"),
+    ] {
+        let ConfigErrors(problems) = parse(&app(more), &[]).unwrap_err();
+        assert!(problems.iter().any(|problem| problem.starts_with(place)), "{place}: {problems:?}");
+    }
+}

@@ -6,7 +6,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::{Error, Result, ServerName, SolutionId, Violation, solution::SolutionIdError};
+use super::{Error, Login, OwnRole, Result, ServerName, SolutionId, Violation, solution::SolutionIdError};
 
 /// The longest name of a database, in bytes. Postgres would cut a longer one silently.
 pub const DATABASE_NAME_BYTES: usize = 63;
@@ -31,6 +31,8 @@ pub struct App {
     pub server: ServerName,
     /// A table that must exist in a dedicated database before it is used (apps whose schema is not ours).
     pub ready_table: Option<String>,
+    /// The role as which a solution's own database is entered; none: the router's own.
+    pub own_role: Option<OwnRole>,
 }
 
 /// The configured apps, and what follows from their names.
@@ -93,6 +95,13 @@ impl Pattern {
 
 // === impl Naming ===
 
+impl App {
+    /// As whom the solution's own database is entered.
+    pub fn login(&self, solution: &SolutionId) -> Login {
+        self.own_role.as_ref().map_or(Login::Runtime, |own| own.login(solution))
+    }
+}
+
 impl Naming {
     /// `apps` as configured, `documents` the name of the documents app (one of them), `maintenance` the databases
     /// that no solution may be called into besides system databases: templates, `postgres`, catalog databases.
@@ -143,9 +152,10 @@ impl Naming {
         Ok(solution)
     }
 
-    /// The longest id that every pattern can render, in bytes.
+    /// The longest id that every pattern can render, in bytes. Postgres would cut a longer name of a role, too.
     pub fn longest_solution(&self) -> usize {
-        let fixed = self.patterns().map(Pattern::fixed_bytes).max().unwrap_or(0);
+        let roles = self.apps.iter().filter_map(|app| app.own_role.as_ref()).map(|own| &own.pattern);
+        let fixed = self.patterns().chain(roles).map(Pattern::fixed_bytes).max().unwrap_or(0);
         DATABASE_NAME_BYTES.saturating_sub(fixed)
     }
 
@@ -186,6 +196,7 @@ mod tests {
             system_database: Some(system.into()),
             server: "main".into(),
             ready_table: None,
+            own_role: None,
         }
     }
 

@@ -7,7 +7,7 @@ use super::{
     side::{At, Side},
 };
 use crate::{
-    domain::{Call, Deadline, Epoch, Error, Placement, Result, SolutionId, Violation},
+    domain::{Call, Deadline, Epoch, Error, Login, Placement, Result, SolutionId, Violation},
     routing::{Ask, Going, Intent, evidence::Found},
 };
 
@@ -97,13 +97,14 @@ impl Moves {
             return Err(Error::IsolationRequired);
         }
         let system = router.system_side().ok_or(Error::RouteUnknown("the ledger was never read"))?;
-        let system = Side { target: system.0, uuid: system.1 };
+        let system = Side { target: system.0, uuid: system.1, login: Login::Runtime };
         let found = match wish.to {
             Placement::Dedicated => router.own_database(ask)?,
             Placement::System => router.recorded_database(ask)?,
         };
         let (uuid, _) = router.enter_own(ask, &found).await?;
-        let own = Side { target: found.target.clone(), uuid };
+        let login = router.naming.documents_app().login(&wish.solution);
+        let own = Side { target: found.target.clone(), uuid, login };
         let epoch = match (&going, router.recorded(&router.naming.documents_app().name, &wish.solution)) {
             (Some(going), _) => going.epoch,
             (None, Some(record)) => record.epoch,

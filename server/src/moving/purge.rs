@@ -11,7 +11,7 @@ use super::{
     side::{At, Side},
 };
 use crate::{
-    domain::{Call, Error, Placement, Result},
+    domain::{Call, Error, Login, Placement, Result, Violation},
     routing::{Ask, Intent},
 };
 
@@ -22,7 +22,7 @@ pub(super) async fn purge(moves: &Arc<Moves>, call: &Call, wish: &Wish) -> Resul
     let ask = Ask::operating(call, &wish.solution, router.naming.documents_app(), Intent::Read);
     let route = router.resolve(&ask).await?;
     if route.placement != wish.to {
-        return Err(Error::FieldInvalid(vec![crate::domain::Violation::new(
+        return Err(Error::FieldInvalid(vec![Violation::new(
             "to",
             "is not where its documents are: only the old rows of a finished move are removed",
         )]));
@@ -32,12 +32,12 @@ pub(super) async fn purge(moves: &Arc<Moves>, call: &Call, wish: &Wish) -> Resul
     let side = match wish.to {
         Placement::Dedicated => {
             let (target, uuid) = router.system_side().ok_or(Error::RouteUnknown("the ledger was never read"))?;
-            Side { target, uuid }
+            Side { target, uuid, login: Login::Runtime }
         }
         Placement::System => {
             let found = router.own_database(&ask)?;
             let (uuid, _) = router.enter_own(&ask, &found).await?;
-            Side { target: found.target, uuid }
+            Side { target: found.target, uuid, login: router.naming.documents_app().login(&wish.solution) }
         }
     };
     let at = At { side: &side, pools: router.pools(), solution: &wish.solution, deadline: call.deadline };

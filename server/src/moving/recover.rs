@@ -7,7 +7,7 @@ use super::{
     side::{At, Side},
 };
 use crate::{
-    domain::{Error, Placement, Result, SolutionId},
+    domain::{Error, Login, Placement, Result, SolutionId},
     routing::{Ask, Going},
 };
 
@@ -70,7 +70,7 @@ impl Moves {
                 let (uuid, _) = router.enter_own(&ask, &found).await?;
                 router.open_own(solution, &found.target, uuid, epoch, self.step()).await?;
                 let (target, uuid) = router.system_side().ok_or(Error::RouteUnknown("the ledger was never read"))?;
-                let side = Side { target, uuid };
+                let side = Side { target, uuid, login: Login::Runtime };
                 self.clear(&side, solution, going).await?;
                 At { side: &side, pools: router.pools(), solution, deadline: self.step() }
                     .close_purge(going.move_id)
@@ -81,7 +81,8 @@ impl Moves {
                 let found = router.own_database(&ask)?;
                 let (uuid, fence) = router.enter_own(&ask, &found).await?;
                 if fence.is_some_and(|fence| fence.copying) {
-                    let side = Side { target: found.target.clone(), uuid };
+                    let login = router.naming.documents_app().login(solution);
+                    let side = Side { target: found.target.clone(), uuid, login };
                     self.clear(&side, solution, going).await?;
                     router.close_own_at(solution, &found.target, epoch, self.step()).await?;
                 }

@@ -11,7 +11,7 @@ use super::{
     tables::{TABLES, Table},
 };
 use crate::{
-    domain::{DatabaseTarget, Deadline, Epoch, Error, Result, SolutionId},
+    domain::{DatabaseTarget, Deadline, Epoch, Error, Login, Result, SolutionId},
     postgres::{
         Connection, Pools, SchemaState, Statement,
         transaction::{Bound, CommitError, StatementError, Transaction},
@@ -45,6 +45,8 @@ pub(super) struct Side {
     pub(super) target: DatabaseTarget,
     /// Of its identity row.
     pub(super) uuid: Uuid,
+    /// As whom it is entered.
+    pub(super) login: Login,
 }
 
 /// A side on behalf of one solution, until some time.
@@ -193,7 +195,7 @@ impl<'a> At<'a> {
 
     /// A connection that was proved to lead to the side, and to a schema of which this build knows every table.
     async fn connection(&self) -> Result<Connection> {
-        let connection = checkout(self.pools, &self.side.target, self.deadline).await?;
+        let connection = checkout(self.pools, &self.side.target, &self.side.login, self.deadline).await?;
         let facts = connection.facts();
         if facts.identity.as_ref().map(|identity| identity.database_uuid) != Some(self.side.uuid) {
             self.pools.close(&self.side.target);

@@ -14,7 +14,7 @@ use std::{
 
 use deadpool_postgres::Connect;
 use futures_util::future::BoxFuture;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
     task::JoinHandle,
@@ -29,7 +29,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::tls::{self, TlsError};
 use crate::{
     config::{self, Tls},
-    domain::ServerName,
+    domain::{Login, ServerName},
 };
 
 /// Dead peers are noticed after this, also where the driver waits for nothing.
@@ -48,6 +48,8 @@ pub struct PostgresServer {
     /// From which the catalog is read.
     pub catalog_database: String,
     config: tokio_postgres::Config,
+    /// The runtime role's. Not in `config`: no other role is ever sent it.
+    password: Option<SecretString>,
     tls: Option<MakeRustlsConnect>,
     budget: Arc<Semaphore>,
     budget_size: usize,
@@ -60,6 +62,7 @@ pub struct PostgresServer {
 #[derive(Debug)]
 pub struct Connector {
     server: Arc<PostgresServer>,
+    login: Login,
 }
 
 /// A connection outside the pools. Dropped, its socket is closed at once, also while an answer is outstanding: a
@@ -85,9 +88,6 @@ impl PostgresServer {
             .tcp_user_timeout(TCP_USER_TIMEOUT)
             .keepalives_idle(Duration::from_secs(30))
             .target_session_attrs(TargetSessionAttrs::Any);
-        if let Some(password) = &settings.password {
-            config.password(password.expose_secret());
-        }
         let tls = match &settings.tls {
             Tls::VerifyFull { ca_file } => {
                 config.ssl_mode(SslMode::Require);
@@ -104,6 +104,7 @@ impl PostgresServer {
             advertised_port: settings.advertised_port,
             catalog_database: settings.catalog_database.clone(),
             config,
+            password: settings.password.clone(),
             tls,
             budget: Arc::new(Semaphore::new(settings.max_connections)),
             budget_size: settings.max_connections,
@@ -134,8 +135,7 @@ impl PostgresServer {
         limit: Duration,
         notices: Option<tokio::sync::mpsc::UnboundedSender<()>>,
     ) -> Result<LoneClient, tokio_postgres::Error> {
-        let mut config = self.config.clone();
-        config.dbname(database);
+        let config = self.pool_config(database, &Login::Runtime);
         let (client, task) = self.open(&config, notices).await?;
         let client = LoneClient { client, task };
         // The connection is nobody else's, so this holds for the whole of it: a backend that waits for a lock ends too.
@@ -143,10 +143,20 @@ impl PostgresServer {
         Ok(client)
     }
 
-    /// What deadpool is given for `database`.
-    pub(super) fn pool_config(&self, database: &str) -> tokio_postgres::Config {
+    /// What deadpool is given for `database`. A solution's own password is read when a connection is opened.
+    pub(super) fn pool_config(&self, database: &str, login: &Login) -> tokio_postgres::Config {
         let mut config = self.config.clone();
         config.dbname(database);
+        match login {
+            Login::Runtime => {
+                if let Some(password) = &self.password {
+                    config.password(password.expose_secret());
+                }
+            }
+            Login::Own { role, .. } => {
+                config.user(&**role);
+            }
+        }
         config
     }
 
@@ -280,8 +290,8 @@ impl Drop for LoneClient {
 // === impl Connector ===
 
 impl Connector {
-    pub(super) fn new(server: Arc<PostgresServer>) -> Self {
-        Self { server }
+    pub(super) fn new(server: Arc<PostgresServer>, login: Login) -> Self {
+        Self { server, login }
     }
 }
 
@@ -290,7 +300,19 @@ impl Connect for Connector {
         &self,
         config: &tokio_postgres::Config,
     ) -> BoxFuture<'_, Result<(Client, JoinHandle<()>), tokio_postgres::Error>> {
-        let config = config.clone();
-        Box::pin(async move { self.server.open(&config, None).await })
+        let mut config = config.clone();
+        Box::pin(async move {
+            // Each time anew, so that a password is changed without a restart.
+            if let Some(file) = self.login.password_file() {
+                match tokio::fs::read_to_string(&file).await.map(SecretString::from) {
+                    Ok(password) => {
+                        config.password(password.expose_secret().trim_end_matches(['\n', '\r']));
+                    }
+                    // Postgres will say that it wanted one.
+                    Err(error) => tracing::error!(file = %file.display(), %error, "a role's password cannot be read"),
+                }
+            }
+            self.server.open(&config, None).await
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! One deadpool pool a database, made on first use.
 //!
 //! Pools are keyed by [`DatabaseTarget`], so that two names of one thing cannot double its connections and the system
-//! databases are shared. Making a pool opens nothing, so it is done under the lock: two callers cannot make two.
+//! databases are shared; and by [`Login`], so that nobody gets a connection that another role has opened. Making a pool opens nothing, so it is done under the lock: two callers cannot make two.
 //!
 //! Invariant: a [`Connection`] that leaves this file has been proved since it was opened, and goes back to its pool
 //! only after the server has answered everything that was sent on it.
@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::{Facts, Failure, PostgresServer, SchemaState, connect::Connector, prove::prove};
 use crate::{
     config,
-    domain::{DatabaseTarget, Deadline, Error, ServerName, error::Cause},
+    domain::{DatabaseTarget, Deadline, Error, Login, ServerName, error::Cause},
 };
 
 /// Longest a connection with unfinished work is waited for before it is closed.
@@ -32,10 +32,13 @@ const ROOM: std::time::Duration = std::time::Duration::from_millis(5);
 pub struct Pools {
     servers: HashMap<ServerName, Arc<PostgresServer>>,
     settings: config::Pool,
-    pools: Mutex<HashMap<DatabaseTarget, Arc<DatabasePool>>>,
+    pools: Mutex<Open>,
     /// Version of the documents schema as each database proved it last; outlives its pool.
     versions: Mutex<HashMap<DatabaseTarget, i32>>,
 }
+
+/// A database's pools, nearly always one.
+type Open = HashMap<DatabaseTarget, Vec<(Login, Arc<DatabasePool>)>>;
 
 /// The pool of one database, and what its connections proved.
 #[derive(Debug)]
@@ -108,8 +111,13 @@ impl Pools {
         self.servers.get(name)
     }
 
-    /// A proved connection to `target`, by `deadline` at the latest.
-    pub async fn checkout(&self, target: &DatabaseTarget, deadline: Deadline) -> Result<Connection, CheckoutError> {
+    /// A proved connection to `target` as `login`, by `deadline` at the latest.
+    pub async fn checkout(
+        &self,
+        target: &DatabaseTarget,
+        login: &Login,
+        deadline: Deadline,
+    ) -> Result<Connection, CheckoutError> {
         let Some(server) = self.servers.get(&target.server) else {
             let what = "its server is not in this router's configuration";
             return Err(CheckoutError::Failed(Failure::Refused, Error::DatabaseMisconfigured { what, cause: None }));
@@ -117,7 +125,7 @@ impl Pools {
         let connected = async {
             loop {
                 // A pool that was closed while we waited for it has been replaced already.
-                let pool = self.pool(server, target);
+                let pool = self.pool(server, target, login);
                 if let Some(connection) = self.get(server, target, &pool).await? {
                     return Ok(connection);
                 }
@@ -128,7 +136,7 @@ impl Pools {
 
     /// Forgets everything about a database: its connections are closed as they come back.
     pub fn close(&self, target: &DatabaseTarget) {
-        if let Some(pool) = self.lock().remove(target) {
+        for (_, pool) in self.lock().remove(target).into_iter().flatten() {
             pool.pool.close();
         }
     }
@@ -136,9 +144,12 @@ impl Pools {
     /// Closes connections idle for longer than configured, and pools without any.
     pub fn reap(&self) {
         let idle = self.settings.idle;
-        self.lock().retain(|_, pool| {
-            pool.pool.retain(|_, metrics| metrics.last_used() < idle);
-            pool.pool.status().size > 0 || pool.used().elapsed() < idle
+        self.lock().retain(|_, pools| {
+            pools.retain(|(_, pool)| {
+                pool.pool.retain(|_, metrics| metrics.last_used() < idle);
+                pool.pool.status().size > 0 || pool.used().elapsed() < idle
+            });
+            !pools.is_empty()
         });
     }
 
@@ -159,14 +170,14 @@ impl Pools {
 
     /// Closes what is idle of a database and was opened before `since`: one connection that broke speaks for the others.
     pub fn distrust(&self, target: &DatabaseTarget, since: Instant) {
-        if let Some(pool) = self.lock().get(target) {
+        for (_, pool) in self.lock().get(target).into_iter().flatten() {
             pool.pool.retain(|_, metrics| metrics.created >= since.into_std());
         }
     }
 
     /// Closes all pools: the service ends.
     pub fn close_all(&self) {
-        for (_, pool) in self.lock().drain() {
+        for (_, pool) in self.lock().drain().flat_map(|(_, pools)| pools) {
             pool.pool.close();
         }
     }
@@ -175,6 +186,7 @@ impl Pools {
     pub fn status(&self) -> Vec<(DatabaseTarget, PoolStatus)> {
         self.lock()
             .iter()
+            .flat_map(|(target, pools)| pools.iter().map(move |(_, pool)| (target, pool)))
             .map(|(target, pool)| {
                 let status = pool.pool.status();
                 let status = PoolStatus { size: status.size, idle: status.available, waiting: status.waiting };
@@ -262,13 +274,14 @@ impl Pools {
         Ok(Connection { object: unproved.0.take(), facts, unfinished: false })
     }
 
-    fn pool(&self, server: &Arc<PostgresServer>, target: &DatabaseTarget) -> Arc<DatabasePool> {
+    fn pool(&self, server: &Arc<PostgresServer>, target: &DatabaseTarget, login: &Login) -> Arc<DatabasePool> {
         let mut pools = self.lock();
-        if let Some(pool) = pools.get(target) {
+        let open = pools.get(target).into_iter().flatten();
+        if let Some((_, pool)) = open.into_iter().find(|(known, _)| known == login) {
             return Arc::clone(pool);
         }
-        let pool = Arc::new(DatabasePool::new(server, target, &self.settings));
-        pools.insert(target.clone(), Arc::clone(&pool));
+        let pool = Arc::new(DatabasePool::new(server, target, login, &self.settings));
+        pools.entry(target.clone()).or_default().push((login.clone(), Arc::clone(&pool)));
         pool
     }
 
@@ -276,7 +289,8 @@ impl Pools {
     /// removed, not what a pool calls available: that is net of callers who wait for the budget themselves.
     fn close_idle(&self, server: &ServerName, mut wanted: usize) {
         let pools = self.lock();
-        let mut pools: Vec<_> = pools.iter().filter(|(target, _)| target.server == *server).collect();
+        let here = pools.iter().filter(|(target, _)| target.server == *server);
+        let mut pools: Vec<_> = here.flat_map(|(_, pools)| pools).collect();
         pools.sort_by_key(|(_, pool)| pool.used());
         for (_, pool) in pools {
             pool.pool.retain(|_, _| {
@@ -288,7 +302,7 @@ impl Pools {
     }
 
     /// The map is whole whenever the lock is free, also after a panic.
-    fn lock(&self) -> MutexGuard<'_, HashMap<DatabaseTarget, Arc<DatabasePool>>> {
+    fn lock(&self) -> MutexGuard<'_, Open> {
         self.pools.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -296,11 +310,11 @@ impl Pools {
 // === impl DatabasePool ===
 
 impl DatabasePool {
-    fn new(server: &Arc<PostgresServer>, target: &DatabaseTarget, settings: &config::Pool) -> Self {
+    fn new(server: &Arc<PostgresServer>, target: &DatabaseTarget, login: &Login, settings: &config::Pool) -> Self {
         // `Fast` asks only whether the socket is open; clean state is the transaction wrapper's, not recycling's.
         let manager = Manager::from_connect(
-            server.pool_config(&target.name),
-            Connector::new(Arc::clone(server)),
+            server.pool_config(&target.name, login),
+            Connector::new(Arc::clone(server), login.clone()),
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
         let pool = Pool::builder(manager)

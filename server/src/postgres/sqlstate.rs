@@ -96,8 +96,9 @@ impl Failure {
 
 /// The driver reports failed SCRAM and missing passwords without a SQLSTATE.
 fn mentions_authentication(error: &tokio_postgres::Error) -> bool {
-    let text = error.to_string();
-    text.contains("authentication") || text.contains("password")
+    // A missing password is told by the source alone.
+    let texts = [Some(error.to_string()), std::error::Error::source(error).map(ToString::to_string)];
+    texts.iter().flatten().any(|text| text.contains("authentication") || text.contains("password"))
 }
 
 #[cfg(test)]

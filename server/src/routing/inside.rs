@@ -120,7 +120,7 @@ impl Looking<'_> {
     }
 
     async fn look_once(&self, found: &Found) -> Inside {
-        let connection = match self.pools.checkout(&found.target, self.deadline).await {
+        let connection = match self.pools.checkout(&found.target, &self.app.login(self.solution), self.deadline).await {
             Ok(connection) => connection,
             // The catalog said that it is there: its word stands until the next scan.
             Err(error) if error.failure() == Some(Failure::DatabaseAbsent) => {
@@ -157,7 +157,7 @@ impl Looking<'_> {
         tracing::info!(solution = %self.solution, database = %found.target, "claimed a database without an identity");
         // What pooled connections proved is out of date: prove again.
         self.pools.close(&found.target);
-        let connection = match self.pools.checkout(&found.target, self.deadline).await {
+        let connection = match self.pools.checkout(&found.target, &self.app.login(self.solution), self.deadline).await {
             Ok(connection) => connection,
             Err(error) => return Inside::NotEntered(error.into_error()),
         };

@@ -8,7 +8,7 @@ use tokio_postgres::Row;
 
 use super::{ledger::LedgerView, ledger_write::checkout};
 use crate::{
-    domain::{DatabaseTarget, Deadline, Error, Result},
+    domain::{DatabaseTarget, Deadline, Error, Login, Result},
     postgres::{
         Connection, Pools,
         transaction::{Bound, CommitError, StatementError, Transaction},
@@ -33,7 +33,7 @@ pub(crate) struct LedgerDoor<'w> {
 impl LedgerDoor<'_> {
     /// A connection to the ledger's database, if it is still the one that was read.
     pub(in crate::routing) async fn connection(&self) -> Result<Connection> {
-        let connection = checkout(self.pools, self.ledger, self.deadline).await?;
+        let connection = checkout(self.pools, self.ledger, &Login::Runtime, self.deadline).await?;
         let facts = connection.facts();
         let identified = facts.identity.as_ref().is_some_and(|identity| {
             identity.solution.is_none()

@@ -13,7 +13,7 @@ use super::{
     ledger_door::{LedgerDoor, commit},
 };
 use crate::{
-    domain::{DatabaseTarget, Deadline, Epoch, Error, Result, SolutionId},
+    domain::{DatabaseTarget, Deadline, Epoch, Error, Login, Result, SolutionId},
     postgres::{
         Connection, Failure, Pools, Statement,
         pool::CheckoutError,
@@ -278,8 +278,13 @@ async fn write_alone(
 }
 
 /// A connection to the target, or the error of a call that needed one.
-pub(crate) async fn checkout(pools: &Pools, target: &DatabaseTarget, deadline: Deadline) -> Result<Connection> {
-    pools.checkout(target, deadline).await.map_err(CheckoutError::into_error)
+pub(crate) async fn checkout(
+    pools: &Pools,
+    target: &DatabaseTarget,
+    login: &Login,
+    deadline: Deadline,
+) -> Result<Connection> {
+    pools.checkout(target, login, deadline).await.map_err(CheckoutError::into_error)
 }
 
 impl CheckoutError {

@@ -60,7 +60,8 @@ impl Router {
         epoch: Epoch,
         deadline: Deadline,
     ) -> Result<()> {
-        let connection = checkout(&self.pools, target, deadline).await?;
+        let login = self.naming.documents_app().login(solution);
+        let connection = checkout(&self.pools, target, &login, deadline).await?;
         activate_fence(connection, solution, epoch, uuid, deadline).await
     }
 
@@ -72,7 +73,8 @@ impl Router {
         epoch: Epoch,
         deadline: Deadline,
     ) -> Result<()> {
-        let connection = checkout(&self.pools, target, deadline).await?;
+        let login = self.naming.documents_app().login(solution);
+        let connection = checkout(&self.pools, target, &login, deadline).await?;
         retire_fence(connection, solution, epoch, deadline).await
     }
 

@@ -294,7 +294,7 @@ impl Router {
             && table.ledger.origin == Origin::Ledger
             && fence.is_none_or(|fence| fence.epoch < route.epoch)
         {
-            let connection = checkout(&self.pools, &found.target, ask.deadline).await?;
+            let connection = checkout(&self.pools, &found.target, &ask.app.login(ask.solution), ask.deadline).await?;
             activate_fence(connection, ask.solution, route.epoch, *uuid, ask.deadline).await?;
         }
         route

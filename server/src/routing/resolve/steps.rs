@@ -105,7 +105,8 @@ impl Router {
                 _ => Ok(false),
             },
             Act::Retire { found, .. } => {
-                let connection = checkout(&self.pools, &found.target, ask.deadline).await?;
+                let connection =
+                    checkout(&self.pools, &found.target, &ask.app.login(ask.solution), ask.deadline).await?;
                 retire_fence(connection, ask.solution, epoch.unwrap_or(0), ask.deadline).await?;
                 // What was seen there is seen no more.
                 gathered.looks.retain(|(seen, _)| seen.target != found.target);

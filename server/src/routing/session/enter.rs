@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio_postgres::types::ToSql;
 
 use crate::{
-    domain::{Deadline, Error, Placement, Result, SolutionId},
+    domain::{Deadline, Error, Login, Placement, Result, SolutionId},
     postgres::{Connection, Failure, SchemaState, transaction::StatementError},
     routing::{
         evidence::{Found, Inside, Replaced, Rows},
@@ -60,7 +60,11 @@ pub(super) async fn connect(
     solution: &SolutionId,
     deadline: Deadline,
 ) -> Result<Connection, Failed> {
-    let connection = match router.pools.checkout(&route.database.target, deadline).await {
+    let login = match route.placement {
+        Placement::Dedicated => router.naming.documents_app().login(solution),
+        Placement::System => Login::Runtime,
+    };
+    let connection = match router.pools.checkout(&route.database.target, &login, deadline).await {
         Ok(connection) => connection,
         Err(error) if contradiction(&error) => return Err(Failed::Absent(error.into_error())),
         Err(error) => return Err(Failed::Final(error.into_error())),

@@ -21,6 +21,7 @@ fn naming() -> Naming {
         system_database: Some("fbs_system_db".into()),
         server: "main".into(),
         ready_table: None,
+        own_role: None,
     };
     let apps = vec![app("fbs_dms", "djo_{solution}_db"), app("odoo", "fbs_{solution}_db")];
     Naming::new(apps, "fbs_dms", []).unwrap()
