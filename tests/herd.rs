@@ -228,7 +228,7 @@ impl Process {
         let path = world.folder.path().join(format!("process-{port}.toml"));
         std::fs::write(&path, text).unwrap();
         let child = tokio::process::Command::new(binary())
-            .args(["serve", "--config"])
+            .args(["serve", "--allow-unsafe-durability", "--config"])
             .arg(path)
             .stdout(std::process::Stdio::null())
             .stderr(std::process::Stdio::null())

@@ -356,8 +356,12 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Runs the binary with a configuration until it ends, within 10 s.
+/// Runs the binary with a configuration until it ends, within 10 s, on a Postgres without fsync, as those of tests are.
 fn run(world: &World, command: &str, configuration: &str, more: &[&str]) -> Output {
+    run_strictly(world, command, configuration, &[more, &["--allow-unsafe-durability"]].concat())
+}
+
+fn run_strictly(world: &World, command: &str, configuration: &str, more: &[&str]) -> Output {
     let path = world.folder.path().join("run.toml");
     std::fs::write(&path, configuration).unwrap();
     let mut limited = Command::new("timeout");
@@ -395,7 +399,7 @@ async fn serve_refuses_a_powerful_role_an_open_address_and_a_bad_configuration()
         assert!(text(&output.stdout).contains("mend it: ALTER ROLE"), "{}", text(&output.stdout));
         world.run("postgres", undo).await;
     }
-    refused(&good, &["--listen", "0.0.0.0:0"], &["loopback", "--insecure-no-auth"]);
+    refused(&good, &["--listen", "0.0.0.0:0"], &["loopback", "--insecure-plaintext", "--insecure-no-auth"]);
     refused(&good, &["--listen", "[::]:0"], &["loopback"]);
     // What `serve` refuses, `check` finds.
     let open = run(&world, "check", &good, &["--listen", "0.0.0.0:0"]);
@@ -420,7 +424,8 @@ async fn serve_runs_on_an_open_address_when_told_so_and_ends_well_on_sigterm() {
     let path = world.folder.path().join("serve.toml");
     std::fs::write(&path, world.configuration(&world.platform.url(), "")).unwrap();
     let mut process = tokio::process::Command::new(binary())
-        .args(["serve", "--insecure-no-auth", "--listen", "0.0.0.0:0", "--config"])
+        .args(["serve", "--insecure-no-auth", "--insecure-plaintext", "--allow-unsafe-durability"])
+        .args(["--listen", "0.0.0.0:0", "--config"])
         .arg(&path)
         .env_remove("FBS_ROUTER_CONFIG")
         .stdin(Stdio::null())

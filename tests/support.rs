@@ -5,6 +5,7 @@
 
 pub(crate) mod asking;
 pub(crate) mod callers;
+pub(crate) mod authority;
 mod calls;
 pub(crate) mod process;
 mod replica;
@@ -32,7 +33,7 @@ impl World {
     pub(crate) async fn new() -> Self {
         let platform = Platform::scratch(&cache(), false).await.expect("a private Postgres");
         let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(folder.path().join("password"), fbs_router_sandbox::platform::PASSWORD).unwrap();
+        secret_file(&folder.path().join("password"), fbs_router_sandbox::platform::PASSWORD);
         Self { platform, folder }
     }
 
@@ -108,6 +109,13 @@ impl World {
     pub(crate) async fn in_ledger(&self, sql: &str) {
         self.platform.implementer().run(fbs_router_sandbox::platform::SYSTEM_DATABASE, sql).await.unwrap();
     }
+}
+
+/// A file that nobody but its owner may read.
+pub(crate) fn secret_file(path: &std::path::Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 /// A second Postgres, which shares no `system_identifier` with any [`World`], with roles and a template.

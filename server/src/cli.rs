@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand. Part of the binary; services are called through the client crate.
 
+mod allow;
 mod check;
 mod completions;
 mod databases;

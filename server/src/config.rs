@@ -10,11 +10,11 @@ mod apps;
 mod callers;
 mod read;
 mod server;
+mod transport;
 
 use std::{
     cell::RefCell,
     fmt,
-    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -27,6 +27,7 @@ use self::{
 pub use self::{
     callers::{Callers, Directory, TOKEN_PREFIX},
     server::{Server, Tls},
+    transport::{Limits, Listen, ListenTls},
 };
 use crate::domain::{App, Naming};
 
@@ -59,17 +60,6 @@ pub struct Config {
     pub callers: Option<Callers>,
     /// `[drain]`
     pub drain: Drain,
-}
-
-/// Where the service listens.
-#[derive(Debug, Clone)]
-pub struct Listen {
-    /// gRPC over TCP. Without authentication only loopback is allowed, or `--insecure-no-auth`.
-    pub grpc: SocketAddr,
-    /// `/metrics`, `/livez`, `/readyz` over HTTP; none: not served.
-    pub ops: Option<SocketAddr>,
-    /// gRPC on a unix socket as well; the file must not exist, or be a socket nobody listens on.
-    pub unix: Option<PathBuf>,
 }
 
 /// Whether a solution without a database of its own may be served.
@@ -142,19 +132,6 @@ pub struct DeadlineLimits {
     pub max: Duration,
     /// Uploads and downloads take as long as they take, while frames come; this is the longest, asked for or not.
     pub transfer: Duration,
-}
-
-/// Bounds of the transport.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// Longest request, in bytes.
-    pub request_bytes: usize,
-    /// Calls at once on one client connection.
-    pub concurrent_streams: u32,
-    /// Longest header list, in bytes.
-    pub header_bytes: u32,
-    /// Age after which a client connection is asked to reconnect, so that load spreads over new replicas.
-    pub connection_age: Duration,
 }
 
 /// Moves of solutions.
@@ -316,22 +293,17 @@ impl Config {
     }
 }
 
+impl Config {
+    /// Whether callers have to show who they are. If not, whoever reaches the service is admin of every solution.
+    pub fn authenticated(&self) -> bool {
+        self.callers.is_some()
+    }
+}
+
 impl Content {
     /// How long the rows of an upload stay that nobody goes on with: longer than any transfer may take.
     pub fn kept(&self) -> Duration {
         self.transfer.max(HOUR)
-    }
-}
-
-impl Listen {
-    fn read(mut section: Section<'_>) -> Self {
-        let this = Self {
-            grpc: section.parsed("grpc").unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 50_051))),
-            ops: section.parsed("ops"),
-            unix: section.text("unix").map(PathBuf::from),
-        };
-        section.finish();
-        this
     }
 }
 
@@ -391,19 +363,6 @@ impl DeadlineLimits {
             default: section.duration("default", 10 * SECOND, 10 * MILLISECOND..=HOUR),
             max: section.duration("max", 30 * SECOND, 10 * MILLISECOND..=HOUR),
             transfer: section.duration("transfer", HOUR, SECOND..=DAY),
-        };
-        section.finish();
-        this
-    }
-}
-
-impl Limits {
-    fn read(mut section: Section<'_>) -> Self {
-        let this = Self {
-            request_bytes: section.integer("request_bytes", 4 * 1024 * 1024, 64 * 1024..=64 * 1024 * 1024),
-            concurrent_streams: section.integer("concurrent_streams", 256, 1..=100_000),
-            header_bytes: section.integer("header_bytes", 16 * 1024, 8 * 1024..=1024 * 1024),
-            connection_age: section.duration("connection_age", HOUR / 2, SECOND..=DAY),
         };
         section.finish();
         this

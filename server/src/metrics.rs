@@ -17,6 +17,11 @@ pub struct Metrics {
     unauthenticated: AtomicU64,
     access_denied: AtomicU64,
     callers_refused: AtomicU64,
+    connections_over_limit: AtomicU64,
+    connections_over_peer_limit: AtomicU64,
+    handshakes_failed: AtomicU64,
+    tls_reloads: AtomicU64,
+    tls_reloads_failed: AtomicU64,
 }
 
 /// One counter, as `/metrics` shows it.
@@ -75,8 +80,25 @@ impl Metrics {
         self.callers_refused.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A connection was closed because there are too many; `peer`: of one peer.
+    pub fn connection_refused(&self, peer: bool) {
+        let counter = if peer { &self.connections_over_peer_limit } else { &self.connections_over_limit };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A connection was closed because its handshake failed or took too long, or because it does not speak HTTP/2.
+    pub fn handshake_failed(&self) {
+        self.handshakes_failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// TLS files changed, and are used, or could not be.
+    pub fn tls_reloaded(&self, used: bool) {
+        let counter = if used { &self.tls_reloads } else { &self.tls_reloads_failed };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Everything, for `/metrics`.
-    pub fn counters(&self) -> [Counter; 10] {
+    pub fn counters(&self) -> [Counter; 15] {
         let counter = |name, help, value: &AtomicU64| Counter { name, help, value: value.load(Ordering::Relaxed) };
         [
             counter("fbs_router_calls_total", "Calls answered.", &self.calls),
@@ -104,6 +126,27 @@ impl Metrics {
                 "fbs_router_callers_refused_total",
                 "Changes of the file of callers that could not be used.",
                 &self.callers_refused,
+            ),
+            counter(
+                "fbs_router_connections_over_limit_total",
+                "Connections closed because of limits.connections.",
+                &self.connections_over_limit,
+            ),
+            counter(
+                "fbs_router_connections_over_peer_limit_total",
+                "Connections closed because of limits.connections_per_peer.",
+                &self.connections_over_peer_limit,
+            ),
+            counter(
+                "fbs_router_handshakes_failed_total",
+                "Connections closed before they spoke HTTP/2.",
+                &self.handshakes_failed,
+            ),
+            counter("fbs_router_tls_reloads_total", "Changed TLS files that are used.", &self.tls_reloads),
+            counter(
+                "fbs_router_tls_reloads_failed_total",
+                "Changed TLS files that could not be used: the ones before stay.",
+                &self.tls_reloads_failed,
             ),
         ]
     }

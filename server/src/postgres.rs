@@ -4,6 +4,7 @@
 //! through [`transaction`] alone, where each has a deadline and an unfinished connection goes to quarantine.
 
 pub mod connect;
+mod durability;
 pub mod pool;
 pub mod prove;
 pub mod sqlstate;
@@ -12,6 +13,7 @@ mod tls;
 pub mod transaction;
 
 pub use connect::{LoneClient, PostgresServer};
+pub use durability::unsafe_settings;
 pub use pool::{Connection, Pools};
 pub use prove::{Facts, Identity, SchemaState};
 pub use sqlstate::Failure;

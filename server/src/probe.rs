@@ -1,15 +1,19 @@
-//! The start-up probes: what `check` runs, and what the log says when a router is not ready.
+//! The start-up probes: what `check` runs, what `serve` refuses, and what the log says when a router is not ready.
 //!
 //! Reads only. Each problem carries the line that mends it.
 
+mod refusals;
+
 use std::{sync::Arc, time::Duration};
 
+use futures_util::future::try_join;
 use tokio::time::timeout;
 
+pub use self::refusals::{Allowed, refusals};
 use crate::{
     config::{self, Config},
     domain::App,
-    postgres::{Facts, Failure, PostgresServer, SchemaState, prove},
+    postgres::{Facts, Failure, PostgresServer, SchemaState, prove, unsafe_settings},
     rpc::tokens::Tokens,
 };
 
@@ -25,6 +29,15 @@ pub struct Finding {
     pub problem: Option<Problem>,
 }
 
+/// All that is wrong among some findings, one line each.
+pub fn problems(findings: &[Finding]) -> Vec<String> {
+    let told = |finding: &Finding| {
+        let problem = finding.problem.as_ref()?;
+        Some(format!("{}: {}; {}", finding.subject, problem.what, problem.remedy))
+    };
+    findings.iter().filter_map(told).collect()
+}
+
 /// What is wrong, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -35,10 +48,8 @@ pub struct Problem {
 }
 
 /// Looks at everything that a configuration names.
-///
-/// `insecure_no_auth`: an address that others reach may be served although nobody is authenticated.
-pub async fn run(config: &Config, insecure_no_auth: bool) -> Vec<Finding> {
-    let mut findings = vec![listen_address(config, insecure_no_auth)];
+pub async fn run(config: &Config, allowed: Allowed) -> Vec<Finding> {
+    let mut findings = refusals(config, allowed);
     if let Some(path) = &config.tokens.key_file {
         let problem = Tokens::from_key_file(path).err().map(|error| Problem {
             what: error.to_string(),
@@ -47,23 +58,12 @@ pub async fn run(config: &Config, insecure_no_auth: bool) -> Vec<Finding> {
         findings.push(Finding { subject: "tokens.key_file".into(), problem });
     }
     for settings in &config.servers {
-        findings.extend(server(config, settings).await);
+        findings.extend(server(config, settings, allowed).await);
     }
     findings
 }
 
-/// Whether `serve` would listen there: without authentication, whoever reaches it is admin of every solution.
-pub fn listen_address(config: &Config, insecure_no_auth: bool) -> Finding {
-    let address = config.listen.grpc;
-    let open = config.callers.is_none() && !address.ip().is_loopback() && !insecure_no_auth;
-    let problem = open.then(|| Problem {
-        what: format!("{address} is not a loopback address, and nobody is authenticated"),
-        remedy: "set callers.file, listen on 127.0.0.1, or say --insecure-no-auth".to_owned(),
-    });
-    Finding { subject: "listen.grpc".to_owned(), problem }
-}
-
-async fn server(config: &Config, settings: &config::Server) -> Vec<Finding> {
+async fn server(config: &Config, settings: &config::Server, allowed: Allowed) -> Vec<Finding> {
     let subject = format!("Postgres server `{}`", settings.name);
     let server = match PostgresServer::new(settings) {
         Ok(server) => Arc::new(server),
@@ -73,8 +73,8 @@ async fn server(config: &Config, settings: &config::Server) -> Vec<Finding> {
         }
     };
     let mut findings = Vec::new();
-    let facts = match probe(&server, &settings.catalog_database).await {
-        Ok(facts) => facts,
+    let (facts, lossy) = match probe(&server, &settings.catalog_database).await {
+        Ok(found) => found,
         Err(problem) => return vec![Finding { subject, problem: Some(problem) }],
     };
     let problem = if facts.in_recovery {
@@ -88,6 +88,9 @@ async fn server(config: &Config, settings: &config::Server) -> Vec<Finding> {
         None
     };
     findings.push(Finding { subject, problem });
+    if !allowed.unsafe_durability {
+        findings.push(durability(&settings.name, &lossy));
+    }
     let mut seen = Vec::new();
     for app in config.naming.apps().iter().filter(|app| app.server == settings.name) {
         let Some(database) = &app.system_database else { continue };
@@ -158,14 +161,23 @@ async fn inside_ledger(
     }
 }
 
-async fn probe(server: &PostgresServer, database: &str) -> Result<Facts, Problem> {
+/// Whether the server keeps what it has acknowledged: `lossy` are the settings that let it not.
+pub fn durability(server: &str, lossy: &[String]) -> Finding {
+    let problem = lossy.first().map(|first| Problem {
+        what: format!("{} = off: a crash loses acknowledged writes", lossy.join(" = off, ")),
+        remedy: format!("ALTER SYSTEM SET {first} = on, and reload; or say --allow-unsafe-durability"),
+    });
+    Finding { subject: format!("durability of Postgres server `{server}`"), problem }
+}
+
+async fn probe(server: &PostgresServer, database: &str) -> Result<(Facts, Vec<String>), Problem> {
     let connected = async {
         let client = server.connect(database, LIMIT).await?;
-        prove::prove(&client).await
+        try_join(prove::prove(&client), unsafe_settings(&client)).await
     };
     match timeout(LIMIT, connected).await {
         Err(_) => Err(silent()),
-        Ok(Ok(facts)) => Ok(facts),
+        Ok(Ok(found)) => Ok(found),
         Ok(Err(error)) => Err(unreachable_database(&error)),
     }
 }

@@ -2,9 +2,14 @@
 //!
 //! `main` binds and runs it; tests do the same in process on port 0. Nothing here decides anything about a call.
 
+mod accepted;
+mod guard;
+mod incoming;
 mod ops;
+mod places;
+mod tls;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use fbs_router_proto::{
     FILE_DESCRIPTOR_SET, admin::v1::admin_service_server::AdminServiceServer,
@@ -16,17 +21,22 @@ use tokio::{
     sync::watch,
     task::JoinSet,
 };
-use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tonic::{service::Routes as TonicRoutes, transport::Server};
 use tonic_health::server::HealthReporter;
 use tower::layer::util::{Identity, Stack};
 
+pub use self::tls::{ServerTls, TlsFileError};
+use self::{
+    incoming::{Door, Encrypted, Plain},
+    ops::Entrance,
+    places::Places,
+};
 use crate::{
     config::{Config, Limits},
     metrics::Metrics,
     moving::Moves,
     postgres::PostgresServer,
-    routing::{LedgerError, Readiness, Router},
+    routing::{Readiness, Router},
     rpc::{
         Admin, Documents, Routes,
         authenticate::Authenticate,
@@ -40,10 +50,8 @@ use crate::{
 /// What every call goes through: it is observed, then authenticated.
 type Around = Stack<Authenticate, Observe>;
 
-/// Longest a client may take to send its next frame, once asked.
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often a silent client is asked.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+/// Longest answer. Handlers end theirs at 3 MiB: this is for one that does not.
+const ANSWER_BYTES: usize = 8 * 1024 * 1024;
 
 /// A service that listens and is not serving yet.
 #[derive(Debug)]
@@ -53,9 +61,11 @@ pub struct Service {
     tokens: Arc<Tokens>,
     callers: Arc<Callers>,
     metrics: Arc<Metrics>,
+    tls: Option<Arc<ServerTls>>,
     grpc: TcpListener,
     ops: Option<TcpListener>,
     unix: Option<UnixListener>,
+    refuses_unsafe_durability: bool,
 }
 
 /// Why there is no service, or no longer.
@@ -72,9 +82,9 @@ pub enum ServiceError {
     /// The configuration cannot be used.
     #[error("{0}")]
     Configuration(String),
-    /// The role could pass the policies that keep solutions apart.
-    #[error(transparent)]
-    Role(LedgerError),
+    /// What the first look at the servers found is not served; one line each, with the line that mends it.
+    #[error("{}", .0.join("\n"))]
+    Refused(Vec<String>),
     /// A scan, the reading of the ledger, or another background task ended: what is known would only get older.
     #[error("a background task ended; the log says which")]
     Background,
@@ -102,6 +112,10 @@ impl Service {
         }
         let callers =
             Callers::new(config.callers.as_ref(), &config.naming).map_err(|problems| configuration(&problems))?;
+        let tls = match &config.listen.tls {
+            Some(settings) => Some(Arc::new(ServerTls::load(settings).map_err(|error| configuration(&error))?)),
+            None => None,
+        };
         let metrics = Arc::new(Metrics::default());
         let router = Arc::new(Router::new(&config, servers, Arc::clone(&metrics)));
         let grpc = listen(config.listen.grpc).await?;
@@ -110,7 +124,25 @@ impl Service {
             None => None,
         };
         let unix = config.listen.unix.as_deref().map(listen_unix).transpose()?;
-        Ok(Self { config, router, tokens: Arc::new(tokens), callers: Arc::new(callers), metrics, grpc, ops, unix })
+        Ok(Self {
+            config,
+            router,
+            tokens: Arc::new(tokens),
+            callers: Arc::new(callers),
+            metrics,
+            tls,
+            grpc,
+            ops,
+            unix,
+            refuses_unsafe_durability: false,
+        })
+    }
+
+    /// Does not serve from a Postgres that may lose acknowledged writes, if that shows at the first look; later it is
+    /// logged as an error.
+    #[must_use]
+    pub fn refusing_unsafe_durability(self) -> Self {
+        Self { refuses_unsafe_durability: true, ..self }
     }
 
     /// Where gRPC is served.
@@ -133,9 +165,18 @@ impl Service {
         let (reported, report) = watch::channel(Readiness::NotReady("starting".to_owned()));
         background.spawn(health::follow(reporter.clone(), Arc::clone(&self.router), reported, drain_seen.clone()));
         background.spawn(Arc::clone(&self.callers).follow(Arc::clone(&self.metrics)));
+        let door = Door {
+            places: Places::new(self.config.limits.connections, self.config.limits.connections_per_peer),
+            handshake: self.config.limits.handshake,
+            metrics: Arc::clone(&self.metrics),
+        };
         if let Some(listener) = self.ops {
-            let page = ops::page(Arc::clone(&self.router), Arc::clone(&self.metrics), report);
+            let entrance = Entrance { places: Arc::clone(&door.places), tls: self.tls.clone() };
+            let page = ops::page(Arc::clone(&self.router), Arc::clone(&self.metrics), entrance, report);
             background.spawn(ops::serve(listener, page));
+        }
+        if let Some(tls) = &self.tls {
+            background.spawn(Arc::clone(tls).follow(Arc::clone(&self.metrics)));
         }
 
         let documents =
@@ -149,28 +190,38 @@ impl Service {
             .add_service(health_service)
             .add_service(
                 RouterServiceServer::new(Routes::new(Arc::clone(&self.router), Arc::clone(&self.tokens)))
-                    .max_decoding_message_size(limit),
+                    .max_decoding_message_size(limit)
+                    .max_encoding_message_size(ANSWER_BYTES),
             )
             .add_service(AdminServiceServer::new(admin).max_decoding_message_size(limit))
-            .add_service(DocumentServiceServer::new(documents).max_decoding_message_size(limit));
+            .add_service(
+                DocumentServiceServer::new(documents)
+                    .max_decoding_message_size(limit)
+                    .max_encoding_message_size(ANSWER_BYTES),
+            );
         for_reflection(&mut routes)?;
         let observe = Observe { limits: Arc::new(self.config.deadline.clone()), metrics: self.metrics };
         let around = Around::new(Authenticate::new(self.callers), observe);
         let (close, closed) = watch::channel(false);
         let routes = routes.routes();
-        let tcp = server(&self.config.limits, around.clone())
-            .add_routes(routes.clone())
-            .serve_with_incoming_shutdown(incoming(self.grpc), until(closed.clone()));
+        let server = || server(&self.config.limits, around.clone()).add_routes(routes.clone());
         let mut serving = JoinSet::new();
-        serving.spawn(tcp);
         if let Some(listener) = self.unix {
-            let unix = server(&self.config.limits, around).add_routes(routes);
-            serving.spawn(unix.serve_with_incoming_shutdown(UnixListenerStream::new(listener), until(closed)));
+            let connections = door.clone().connections(listener, Plain);
+            serving.spawn(server().serve_with_incoming_shutdown(connections, until(closed.clone())));
+        }
+        // In two branches, because a connection's own type is what tells handlers whether its peer showed a certificate.
+        if let Some(tls) = self.tls {
+            let connections = door.connections(self.grpc, Encrypted(tls));
+            serving.spawn(server().serve_with_incoming_shutdown(connections, until(closed)));
+        } else {
+            let connections = door.connections(self.grpc, Plain);
+            serving.spawn(server().serve_with_incoming_shutdown(connections, until(closed)));
         }
 
         let outcome = tokio::select! {
             () = until(stop) => Ok(()),
-            refused = powerful_role(&self.router) => return Err(refused),
+            refused = guard::watch(&self.router, self.refuses_unsafe_durability) => return Err(ServiceError::Refused(refused)),
             ended = background.join_next() => {
                 tracing::error!(?ended, "a background task ended");
                 return Err(ServiceError::Background);
@@ -208,17 +259,6 @@ async fn drain(
     }
 }
 
-/// Row-level security does not bind such a role: nothing is served as it. Found out by the first look at the ledger,
-/// or by `readiness` later. Beside the listeners, not before them: a Postgres that hangs must not hold up `liveness`
-/// or the end of the process; until then no call gets a connection, because pools prove the role too.
-async fn powerful_role(router: &Router) -> ServiceError {
-    router.tried().await;
-    match router.ledger_error() {
-        Some(error @ LedgerError::RoleTooPowerful) => ServiceError::Role(error),
-        Some(_) | None => std::future::pending().await,
-    }
-}
-
 /// tonic's unset limits mean none at all: every one is set.
 fn server(limits: &Limits, around: Around) -> Server<Stack<Around, Identity>> {
     Server::builder()
@@ -226,8 +266,8 @@ fn server(limits: &Limits, around: Around) -> Server<Stack<Around, Identity>> {
         .http2_max_header_list_size(Some(limits.header_bytes))
         .http2_max_pending_accept_reset_streams(Some(20))
         .http2_max_local_error_reset_streams(Some(1_024))
-        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .http2_keepalive_interval(Some(limits.keepalive))
+        .http2_keepalive_timeout(Some(limits.keepalive_timeout))
         // Age alone: with a grace besides, connections are dropped with their calls.
         .max_connection_age(limits.connection_age)
         .layer(around)
@@ -259,23 +299,6 @@ fn listen_unix(path: &std::path::Path) -> Result<UnixListener, ServiceError> {
         let _ = std::fs::remove_file(path);
     }
     UnixListener::bind(path).map_err(|source| ServiceError::Listen { address: path.display().to_string(), source })
-}
-
-/// Accepted connections without Nagle, which would cost 40 ms a reply. Errors such as too many open files pause.
-fn incoming(listener: TcpListener) -> impl tokio_stream::Stream<Item = io::Result<tokio::net::TcpStream>> {
-    use tokio_stream::StreamExt;
-    TcpListenerStream::new(listener).then(|accepted| async {
-        match accepted {
-            Ok(stream) => {
-                let _ = stream.set_nodelay(true);
-                Ok(stream)
-            }
-            Err(error) => {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                Err(error)
-            }
-        }
-    })
 }
 
 async fn until(mut flag: watch::Receiver<bool>) {

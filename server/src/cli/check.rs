@@ -3,21 +3,20 @@
 use clap::Args;
 use fbs_router::probe::{self, Finding};
 
-use super::{CliError, serve::ConfigArguments};
+use super::{CliError, allow::Allow, serve::ConfigArguments};
 
 #[derive(Debug, Args)]
 pub(crate) struct Check {
     #[command(flatten)]
     config: ConfigArguments,
-    /// As for `serve`: an address that others reach is wanted.
-    #[arg(long)]
-    insecure_no_auth: bool,
+    #[command(flatten)]
+    allow: Allow,
 }
 
 impl Check {
     pub(super) async fn run(self) -> Result<(), CliError> {
         let config = self.config.load()?;
-        let findings = probe::run(&config, self.insecure_no_auth).await;
+        let findings = probe::run(&config, self.allow.allowed()).await;
         let mut problems = 0;
         for Finding { subject, problem } in &findings {
             match problem {

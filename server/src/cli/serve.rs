@@ -13,15 +13,14 @@ use tokio::{
     sync::watch,
 };
 
-use super::CliError;
+use super::{CliError, allow::Allow};
 
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
     #[command(flatten)]
     pub(super) config: ConfigArguments,
-    /// Serve a non-loopback address although nobody is authenticated: whoever reaches it is admin of every solution.
-    #[arg(long)]
-    insecure_no_auth: bool,
+    #[command(flatten)]
+    allow: Allow,
 }
 
 /// Where the configuration comes from.
@@ -56,12 +55,16 @@ fn is_argument(name: &str) -> bool {
 
 impl Serve {
     pub(super) async fn run(self) -> Result<(), CliError> {
+        no_core_dumps();
         let config = self.config.load()?;
-        let listen = probe::listen_address(&config, self.insecure_no_auth);
-        if let Some(problem) = listen.problem {
-            return Err(CliError::Configuration(format!("{}: {}; {}", listen.subject, problem.what, problem.remedy)));
+        let allowed = self.allow.allowed();
+        if !probe::problems(&probe::refusals(&config, allowed)).is_empty() {
+            // It will not run: then everything that will have to be mended is told at once.
+            let problems = probe::problems(&probe::run(&config, allowed).await);
+            return Err(CliError::Configuration(problems.join("\n")));
         }
         let service = Service::bind(config).await.map_err(describe)?;
+        let service = if allowed.unsafe_durability { service } else { service.refusing_unsafe_durability() };
         if let Some(address) = service.grpc_address() {
             tracing::info!(%address, "listening");
         }
@@ -69,12 +72,23 @@ impl Serve {
     }
 }
 
+/// A core would hold passwords, keys and documents. Where that cannot be had, the service is worth more.
+fn no_core_dumps() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let limited = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    // Also for handlers that take cores by a pipe, which no limit stops; nor may other processes of the user look in.
+    #[cfg(target_os = "linux")]
+    let limited =
+        limited.and_then(|()| rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable));
+    if let Err(error) = limited {
+        tracing::warn!(%error, "core dumps cannot be switched off");
+    }
+}
+
 pub(super) fn describe(error: ServiceError) -> CliError {
     match error {
         ServiceError::Configuration(problem) => CliError::Configuration(problem),
-        ServiceError::Role(problem) => {
-            CliError::Configuration(format!("{problem}; make one that is not: fbs-router schema print --roles"))
-        }
+        ServiceError::Refused(problems) => CliError::Configuration(problems.join("\n")),
         ServiceError::Listen { .. } | ServiceError::Background | ServiceError::Transport(_) => {
             CliError::Failed(super::chain(&error))
         }

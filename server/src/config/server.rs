@@ -25,6 +25,8 @@ pub struct Server {
     pub advertised_port: u16,
     /// The runtime role's password. Redacted in every Debug.
     pub password: Option<SecretString>,
+    /// Where it was read.
+    pub password_file: Option<PathBuf>,
     /// Hard limit of this process's connections to the server, over all its databases.
     pub max_connections: usize,
     /// The database from which the catalog is read; every server has `postgres`.
@@ -51,7 +53,8 @@ impl Server {
         let url = section.required("url");
         let connection = read_url(&section, &url);
         let (advertised_host, advertised_port) = advertise(&mut section, &connection);
-        let password = section.text("password_file").and_then(|path| read_password(&section, Path::new(&path)));
+        let password_file = section.text("password_file").map(PathBuf::from);
+        let password = password_file.as_ref().and_then(|path| read_password(&section, path));
         let max_connections = section.integer("max_connections", 80, 3..=100_000);
         let catalog_database = section
             .text("catalog_database")
@@ -73,6 +76,7 @@ impl Server {
             advertised_host,
             advertised_port,
             password,
+            password_file,
             max_connections,
             catalog_database,
             tls,
@@ -141,8 +145,10 @@ fn read_password(section: &Section<'_>, path: &Path) -> Option<SecretString> {
 }
 
 fn is_local(connection: &tokio_postgres::Config) -> bool {
-    connection.get_hosts().iter().all(|host| match host {
-        Host::Unix(_) => true,
-        Host::Tcp(name) => name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()),
-    })
+    // Where there is an address as well, the connection goes there, and the host is only the certificate's name.
+    connection.get_hostaddrs().iter().all(std::net::IpAddr::is_loopback)
+        && connection.get_hosts().iter().all(|host| match host {
+            Host::Unix(_) => true,
+            Host::Tcp(name) => name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()),
+        })
 }

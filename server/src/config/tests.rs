@@ -23,6 +23,37 @@ fn off_loopback_the_default_is_verified_tls() {
 }
 
 #[test]
+fn the_address_a_connection_goes_to_decides_whether_it_leaves_the_machine() {
+    let leaves = |url: &str| parse(&format!("[[server]]\nurl = \"{url}\"\n"), &[]).unwrap().servers[0].leaves_machine();
+    for url in ["localhost", "127.0.0.1", "[::1]", "%2Frun%2Fpostgresql", "localhost/?hostaddr=127.0.0.1"] {
+        assert!(!leaves(&format!("postgres://fbs_router@{url}")), "{url}");
+    }
+    for url in ["db.example", "10.0.0.1", "localhost/?hostaddr=10.0.0.1", "db.example/?hostaddr=127.0.0.1"] {
+        assert!(leaves(&format!("postgres://fbs_router@{url}")), "{url}");
+    }
+}
+
+#[test]
+fn tls_of_callers_is_whole_or_absent() {
+    let listen = |lines: &str| parse(&format!("{SMALLEST}[listen]\n{lines}\n"), &[]).map(|config| config.listen.tls);
+    assert_eq!(listen("").unwrap(), None);
+    let whole = "tls_certificate = \"c\"\ntls_key = \"k\"\n";
+    assert!(!listen(whole).unwrap().unwrap().client_required);
+    let required = format!("{whole}tls_client_ca = \"a\"\ntls_client = \"required\"");
+    assert!(listen(&required).unwrap().unwrap().client_required);
+    for (lines, place) in [
+        ("tls_certificate = \"c\"", "listen.tls_key: is missing"),
+        ("tls_key = \"k\"", "listen.tls_certificate: is missing"),
+        ("tls_client_ca = \"a\"", "listen.tls_client_ca: needs tls_certificate"),
+        (&format!("{whole}tls_client = \"required\""), "listen.tls_client: needs tls_client_ca"),
+        (&format!("{whole}tls_client_ca = \"a\"\ntls_client = \"yes\""), "listen.tls_client: \"yes\" is not one of"),
+    ] {
+        let ConfigErrors(problems) = listen(lines).unwrap_err();
+        assert!(problems.iter().any(|problem| problem.starts_with(place)), "{place} in {problems:#?}");
+    }
+}
+
+#[test]
 fn all_mistakes_are_reported_at_once_with_their_place() {
     let text = r#"
         colour = "red"

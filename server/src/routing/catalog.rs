@@ -9,10 +9,11 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::try_join;
 use tokio::time::{Instant, timeout};
 
 use super::{evidence::RecordedAt, ledger::LedgerView, table::TableCell};
-use crate::postgres::{Failure, LoneClient, PostgresServer};
+use crate::postgres::{Failure, LoneClient, PostgresServer, unsafe_settings};
 
 const SCAN: &str = include_str!("catalog.sql");
 
@@ -34,6 +35,8 @@ pub(super) struct Catalog {
     pub system_identifier: u64,
     /// Oids by name, whether or not the databases take connections.
     pub databases: HashMap<Box<str>, u32>,
+    /// Settings with which the server may lose what it has acknowledged.
+    pub unsafe_settings: Vec<String>,
     /// Recorded databases that an earlier scan missed, and since when they are back.
     pub returned: HashMap<Box<str>, Instant>,
 }
@@ -56,6 +59,13 @@ pub enum ScanError {
     /// The query was refused: our bug, or a server we do not know.
     #[error("the catalog query failed")]
     Failed,
+}
+
+/// What a scan read.
+struct Scanned {
+    system_identifier: u64,
+    databases: HashMap<Box<str>, u32>,
+    unsafe_settings: Vec<String>,
 }
 
 /// Scans one server. Keeps its connection between scans.
@@ -90,9 +100,9 @@ impl Scanner {
         let before = table.load().catalogs.get(&self.server.name).cloned();
         let last = before.as_ref().and_then(|view| view.last.clone());
         match scanned {
-            Ok((system_identifier, databases)) => {
+            Ok(Scanned { system_identifier, databases, unsafe_settings }) => {
                 let returned = returned(last.as_deref(), &databases, began, &table.load().ledger, &self.server.name);
-                let catalog = Catalog { began, system_identifier, databases, returned };
+                let catalog = Catalog { began, system_identifier, databases, unsafe_settings, returned };
                 if before.is_some_and(|view| view.failed.is_some()) {
                     tracing::info!(server = %self.server.name, "the catalog can be read again");
                 }
@@ -110,7 +120,7 @@ impl Scanner {
         }
     }
 
-    async fn read(&mut self) -> Result<(u64, HashMap<Box<str>, u32>), ScanError> {
+    async fn read(&mut self) -> Result<Scanned, ScanError> {
         let fresh = self.client.is_none();
         match self.query().await {
             // A connection that went stale between two scans says nothing about the server now.
@@ -122,7 +132,7 @@ impl Scanner {
         }
     }
 
-    async fn query(&mut self) -> Result<(u64, HashMap<Box<str>, u32>), ScanError> {
+    async fn query(&mut self) -> Result<Scanned, ScanError> {
         let client = match self.client.take().filter(|client| !client.is_closed()) {
             Some(client) => client,
             None => self
@@ -131,7 +141,9 @@ impl Scanner {
                 .await
                 .map_err(|error| scan_error(&error, true))?,
         };
-        let rows = client.query_typed(SCAN, &[]).await.map_err(|error| scan_error(&error, false))?;
+        let (rows, unsafe_settings) = try_join(client.query_typed(SCAN, &[]), unsafe_settings(&client))
+            .await
+            .map_err(|error| scan_error(&error, false))?;
         self.client = Some(client);
         let first = rows.first().ok_or(ScanError::Failed)?;
         if first.get::<_, bool>(1) {
@@ -139,7 +151,7 @@ impl Scanner {
         }
         let system_identifier = first.get::<_, String>(0).parse().map_err(|_| ScanError::Failed)?;
         let databases = rows.iter().map(|row| (row.get::<_, String>(2).into_boxed_str(), row.get(3))).collect();
-        Ok((system_identifier, databases))
+        Ok(Scanned { system_identifier, databases, unsafe_settings })
     }
 }
 

@@ -163,6 +163,13 @@ impl Router {
             .collect()
     }
 
+    /// Of each server, the settings with which it may lose what it has acknowledged, as last scanned.
+    pub fn unsafe_settings(&self) -> Vec<(ServerName, Vec<String>)> {
+        let table = self.table.load();
+        let last = table.catalogs.iter().filter_map(|(name, view)| Some((name, view.last.as_ref()?)));
+        last.map(|(name, catalog)| (name.clone(), catalog.unsafe_settings.clone())).collect()
+    }
+
     /// Placements recorded: dedicated, system.
     pub fn placements(&self) -> (usize, usize) {
         let table = self.table.load();

@@ -5,7 +5,7 @@ use std::{fmt::Write, sync::Arc};
 use axum::{Router as HttpRouter, extract::State, http::StatusCode, routing::get};
 use tokio::net::TcpListener;
 
-use super::Reported;
+use super::{Reported, places::Places, tls::ServerTls};
 use crate::{
     metrics::Metrics,
     routing::{Readiness, Router},
@@ -15,16 +15,24 @@ use crate::{
 struct Page {
     router: Arc<Router>,
     metrics: Arc<Metrics>,
+    entrance: Entrance,
     reported: Reported,
 }
 
+/// What is told of callers' connections.
+#[derive(Debug, Clone)]
+pub(super) struct Entrance {
+    pub(super) places: Arc<Places>,
+    pub(super) tls: Option<Arc<ServerTls>>,
+}
+
 /// The three pages.
-pub(super) fn page(router: Arc<Router>, metrics: Arc<Metrics>, reported: Reported) -> HttpRouter {
+pub(super) fn page(router: Arc<Router>, metrics: Arc<Metrics>, entrance: Entrance, reported: Reported) -> HttpRouter {
     HttpRouter::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(render))
-        .with_state(Page { router, metrics, reported })
+        .with_state(Page { router, metrics, entrance, reported })
 }
 
 /// Serves until the task is aborted.
@@ -46,6 +54,7 @@ async fn render(State(page): State<Page>) -> String {
     for counter in page.metrics.counters() {
         let _ = writeln!(out, "# HELP {0} {1}\n# TYPE {0} counter\n{0} {2}", counter.name, counter.help, counter.value);
     }
+    connections(&mut out, &page.entrance);
     let (dedicated, system) = page.router.placements();
     let ready = i32::from(*page.reported.borrow() == Readiness::Ready);
     let _ = writeln!(
@@ -63,6 +72,10 @@ async fn render(State(page): State<Page>) -> String {
         if let Some(age) = age {
             let _ = writeln!(out, "fbs_router_catalog_age_seconds{{server=\"{server}\"}} {:.3}", age.as_secs_f64());
         }
+    }
+    out.push_str("# HELP fbs_router_unsafe_durability Settings with which a Postgres server may lose acknowledged writes.\n# TYPE fbs_router_unsafe_durability gauge\n");
+    for (server, settings) in page.router.unsafe_settings() {
+        let _ = writeln!(out, "fbs_router_unsafe_durability{{server=\"{server}\"}} {}", settings.len());
     }
     let (mut size, mut idle, mut waiting, pools) = (0, 0, 0, page.router.pools().status());
     for (_, status) in &pools {
@@ -82,4 +95,22 @@ async fn render(State(page): State<Page>) -> String {
         pools.len()
     );
     out
+}
+
+fn connections(out: &mut String, entrance: &Entrance) {
+    let _ = writeln!(
+        out,
+        "# HELP fbs_router_connections Callers' connections open, handshakes included.\n\
+         # TYPE fbs_router_connections gauge\nfbs_router_connections {}",
+        entrance.places.taken()
+    );
+    if let Some(tls) = &entrance.tls {
+        let _ = writeln!(
+            out,
+            "# HELP fbs_router_tls_certificate_expiry_seconds When the certificate in use expires, since 1970.\n\
+             # TYPE fbs_router_tls_certificate_expiry_seconds gauge\n\
+             fbs_router_tls_certificate_expiry_seconds {}",
+            tls.expires()
+        );
+    }
 }
