@@ -15,6 +15,7 @@ use rustls::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    process::Command,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig};
@@ -23,6 +24,7 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use crate::support::{
     Replica, World,
     authority::{Authority, Pair},
+    process::binary,
     wire::metrics,
 };
 
@@ -268,4 +270,32 @@ async fn a_slow_handshake_ends_in_time_and_delays_nobody() {
         failed => Err(failed),
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_speak_https_with_the_files_they_are_given() {
+    let world = World::new().await;
+    let (authority, callers) = (Authority::new(), Authority::new());
+    let ca = world.file("clients.pem", &callers.pem());
+    let listen = format!("tls_client_ca = \"{}\"\ntls_client = \"required\"", ca.display());
+    let replica = start(&world, &world.encrypted(&authority.issue("localhost"), &listen, "")).await;
+    let own = callers.issue("operator");
+    let files = [("ca", &authority.pem()), ("own", &own.certificate), ("key", &own.key)];
+    let [ca, certificate, key] = files.map(|(name, text)| world.file(name, text).display().to_string());
+    let url = format!("https://localhost:{}", replica.grpc.port());
+    let run = async |arguments: &[&str]| {
+        let mut command = Command::new(binary());
+        command.args(["resolve", "globex", "--server-url", &url]).args(arguments).kill_on_drop(true);
+        command.output().await.unwrap()
+    };
+    served(&connect(&replica, authority.tls().identity_pem(&*own.certificate, &*own.key)).await.unwrap()).await;
+    let output = run(&["--ca-file", &ca, "--certificate", &certificate, "--key", &key]).await;
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("fbs_system_db"));
+    assert_eq!(run(&["--ca-file", &ca]).await.status.code(), Some(1), "no certificate");
+    assert_eq!(run(&["--certificate", &certificate, "--key", &key]).await.status.code(), Some(1), "no authority");
+    assert_eq!(run(&["--ca-file", &ca, "--certificate", &certificate]).await.status.code(), Some(2), "no key");
+    assert_eq!(run(&["--ca-file", "/nonexistent"]).await.status.code(), Some(1));
+    let plain = run(&["--ca-file", &ca, "--server-url", "http://localhost:1"]).await;
+    assert_eq!(plain.status.code(), Some(2), "{plain:?}");
 }

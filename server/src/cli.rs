@@ -15,6 +15,7 @@ mod routes;
 mod schema;
 mod serve;
 mod token;
+mod tls;
 
 use std::process::ExitCode;
 

@@ -13,6 +13,8 @@ use clap::Args;
 use fbs_router_client::{Client, Error, ErrorKind, Served, v1::Placement};
 use serde_json::Value;
 
+use super::tls::TlsArgs;
+
 pub(crate) mod json;
 pub(crate) mod problem;
 pub(crate) mod table;
@@ -20,12 +22,14 @@ pub(crate) mod table;
 /// How a running service is reached, and how its answer is shown.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ServiceArgs {
-    /// Where the service listens: http://host:port or unix:/path/to.sock
+    /// Where the service listens: https://host:port, http://host:port or unix:/path/to.sock
     #[arg(long, value_name = "URL", env = "FBS_ROUTER_URL", default_value = "http://127.0.0.1:50051")]
     pub(crate) server_url: String,
     /// The file that holds the caller's token, where the service authenticates
     #[arg(long, value_name = "FILE", env = "FBS_ROUTER_TOKEN_FILE")]
     pub(crate) token_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
     /// Longest time for each call; 10s unless given, and as long as it gets on for content
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub(crate) timeout: Option<Duration>,
@@ -65,6 +69,9 @@ impl ServiceArgs {
         let mut builder = Client::builder().user_agent("fbs-router-cli");
         if let Some(path) = &self.token_file {
             builder = builder.token(token(path)?);
+        }
+        if let Some(tls) = self.tls.read()? {
+            builder = builder.tls(tls);
         }
         let client = builder.connect(&self.server_url).await.map_err(CliError::Connect)?;
         // Asked for in so many words it holds for content too, which otherwise has no deadline.
