@@ -22,6 +22,18 @@ pub struct Metrics {
     handshakes_failed: AtomicU64,
     tls_reloads: AtomicU64,
     tls_reloads_failed: AtomicU64,
+    alarms: [AtomicU64; Alarm::ALL.len()],
+}
+
+/// Why a call was refused, where somebody has to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alarm {
+    /// Another database than was meant.
+    IdentityMismatch,
+    /// Ledger and fence disagree.
+    PlacementConflict,
+    /// The database refuses us, or would not keep solutions apart.
+    Misconfigured,
 }
 
 /// One counter, as `/metrics` shows it.
@@ -29,6 +41,8 @@ pub struct Metrics {
 pub struct Counter {
     /// Name, in Prometheus' style.
     pub name: &'static str,
+    /// Of several with one name, which.
+    pub label: &'static str,
     /// What it counts.
     pub help: &'static str,
     /// How many so far.
@@ -97,9 +111,23 @@ impl Metrics {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Everything, for `/metrics`.
-    pub fn counters(&self) -> [Counter; 15] {
-        let counter = |name, help, value: &AtomicU64| Counter { name, help, value: value.load(Ordering::Relaxed) };
+    /// A call was refused at which somebody has to look. Anything above 0 is an alarm.
+    pub fn alarm(&self, alarm: Alarm) {
+        self.alarms[alarm as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Everything, for `/metrics`; those of one name are neighbours.
+    pub fn counters(&self) -> [Counter; 15 + Alarm::ALL.len()] {
+        let counter =
+            |name, help, value: &AtomicU64| Counter { name, label: "", help, value: value.load(Ordering::Relaxed) };
+        let alarm = |alarm: Alarm| Counter {
+            label: alarm.label(),
+            ..counter(
+                "fbs_router_isolation_alarms_total",
+                "Calls refused because a database is not the one that was meant, or could not be trusted.",
+                &self.alarms[alarm as usize],
+            )
+        };
         [
             counter("fbs_router_calls_total", "Calls answered.", &self.calls),
             counter("fbs_router_calls_failed_total", "Calls answered with an error.", &self.failed_calls),
@@ -148,6 +176,23 @@ impl Metrics {
                 "Changed TLS files that could not be used: the ones before stay.",
                 &self.tls_reloads_failed,
             ),
+            alarm(Alarm::IdentityMismatch),
+            alarm(Alarm::PlacementConflict),
+            alarm(Alarm::Misconfigured),
         ]
+    }
+}
+
+// === impl Alarm ===
+
+impl Alarm {
+    const ALL: [Self; 3] = [Self::IdentityMismatch, Self::PlacementConflict, Self::Misconfigured];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::IdentityMismatch => "{reason=\"DATABASE_IDENTITY_MISMATCH\"}",
+            Self::PlacementConflict => "{reason=\"PLACEMENT_CONFLICT\"}",
+            Self::Misconfigured => "{reason=\"DATABASE_MISCONFIGURED\"}",
+        }
     }
 }

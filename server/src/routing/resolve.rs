@@ -140,9 +140,12 @@ impl Router {
         let outcome = self.resolve_traced(ask, &mut Trace::default()).await;
         let span = tracing::Span::current();
         span.record("solution", ask.solution.as_str());
-        if let Ok(route) = &outcome {
-            span.record("placement", route.placement.as_str());
-            span.record("database", &*route.database.target.name);
+        match &outcome {
+            Ok(route) => {
+                span.record("placement", route.placement.as_str());
+                span.record("database", &*route.database.target.name);
+            }
+            Err(error) => self.alarms.refused(&ask.app.name, ask.solution, error),
         }
         outcome
     }

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use super::{
     absences::Absences,
+    alarms::Alarms,
     catalog::{ScanError, Scanner},
     flights::Flights,
     inside::Looks,
@@ -41,6 +42,7 @@ pub struct Router {
     pub(super) looks: Looks,
     pub(super) flights: Flights,
     pub(super) absences: Absences,
+    pub(super) alarms: Alarms,
     pub(super) ledger_pulse: Arc<Pulse>,
     pub(super) ledger_target: DatabaseTarget,
     scans: HashMap<ServerName, Arc<Pulse>>,
@@ -75,6 +77,7 @@ impl Router {
             looks: Looks::default(),
             flights: Flights::default(),
             absences: Absences::default(),
+            alarms: Alarms::default(),
             ledger_pulse: Arc::new(Pulse::new()),
             ledger_target,
             scans,

@@ -184,7 +184,9 @@ impl Session {
                 let refused = Some((self.route.placement, self.route.epoch));
                 if tries.refused == refused {
                     let what = "the fence of the database does not admit the route of the ledger";
-                    return Err(Error::PlacementConflict(what));
+                    let error = Error::PlacementConflict(what);
+                    self.router.alarms.refused(&self.route.app, &self.solution, &error);
+                    return Err(error);
                 }
                 if last {
                     return Err(Error::RouteUnknown("the placement keeps changing"));

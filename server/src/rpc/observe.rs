@@ -27,7 +27,7 @@ use super::{
 use crate::{
     config::DeadlineLimits,
     domain::{Deadline, Error},
-    metrics::Metrics,
+    metrics::{Alarm, Metrics},
 };
 
 /// Room for the answer to travel before the caller gives up.
@@ -133,10 +133,23 @@ where
                 Some(ErrorReason::AccessDenied) => observe.metrics.access_denied(),
                 Some(_) | None => {}
             }
+            if let Some(alarm) = reason.and_then(alarm) {
+                observe.metrics.alarm(alarm);
+            }
             tracing::debug!("answered");
             Ok(response)
         };
         Box::pin(work.instrument(span))
+    }
+}
+
+/// The answers at which somebody has to look.
+fn alarm(reason: ErrorReason) -> Option<Alarm> {
+    match reason {
+        ErrorReason::DatabaseIdentityMismatch => Some(Alarm::IdentityMismatch),
+        ErrorReason::PlacementConflict => Some(Alarm::PlacementConflict),
+        ErrorReason::DatabaseMisconfigured => Some(Alarm::Misconfigured),
+        _ => None,
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 
 use super::{Reported, places::Places, tls::ServerTls};
 use crate::{
-    metrics::Metrics,
+    metrics::{Counter, Metrics},
     routing::{Readiness, Router},
 };
 
@@ -51,8 +51,13 @@ async fn ready(State(page): State<Page>) -> (StatusCode, String) {
 
 async fn render(State(page): State<Page>) -> String {
     let mut out = String::new();
-    for counter in page.metrics.counters() {
-        let _ = writeln!(out, "# HELP {0} {1}\n# TYPE {0} counter\n{0} {2}", counter.name, counter.help, counter.value);
+    let mut before = "";
+    for Counter { name, label, help, value } in page.metrics.counters() {
+        if name != before {
+            let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} counter");
+        }
+        let _ = writeln!(out, "{name}{label} {value}");
+        before = name;
     }
     connections(&mut out, &page.entrance);
     let (dedicated, system) = page.router.placements();
