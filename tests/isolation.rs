@@ -275,7 +275,7 @@ async fn every_table_of_documents_begins_its_keys_with_the_solution_and_has_poli
                FROM pg_class t WHERE t.relnamespace = 'fbs_document'::regnamespace AND t.relkind = 'r' ORDER BY 1";
     let rows = superuser.query(sql, &[]).await.unwrap();
     let tables: Vec<&str> = rows.iter().map(|row| row.get(0)).collect();
-    assert_eq!(tables, ["content", "content_chunk", "document", "document_type", "transition"]);
+    assert_eq!(tables, ["canary", "content", "content_chunk", "document", "document_type", "transition"]);
     for row in &rows {
         for (column, what) in [(1, "row security"), (2, "a policy"), (3, "the fence"), (4, "keys")] {
             assert!(row.get::<_, bool>(column), "{} lacks {what}", row.get::<_, &str>(0));

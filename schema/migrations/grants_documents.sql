@@ -10,7 +10,7 @@ BEGIN
     EXECUTE format('GRANT SELECT, INSERT, DELETE ON fbs_document.content_chunk TO %I', role);
     EXECUTE format('GRANT SELECT, INSERT ON fbs_document.transition TO %I', role);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE ON fbs_router.fence, fbs_router.identity TO %I', role);
-    EXECUTE format('GRANT SELECT ON fbs_router.schema_version TO %I', role);
+    EXECUTE format('GRANT SELECT ON fbs_router.schema_version, fbs_document.canary TO %I', role);
     EXECUTE format('GRANT INSERT ON fbs_router.audit TO %I', role);
     EXECUTE format('GRANT EXECUTE ON FUNCTION fbs_document.search_matches TO %I', role);
 END $$;

@@ -121,6 +121,8 @@ pub struct Pool {
     pub recycle: Duration,
     /// An idle connection is closed after this: cold solutions cost no connection.
     pub idle: Duration,
+    /// A connection is closed after this, idle or not: what it proved when it was opened may hold no more.
+    pub lifetime: Duration,
 }
 
 /// How long calls may take.
@@ -351,6 +353,7 @@ impl Pool {
             create: section.duration("create", 3 * SECOND, MILLISECOND..=60 * SECOND),
             recycle: section.duration("recycle", 500 * MILLISECOND, MILLISECOND..=60 * SECOND),
             idle: section.duration("idle", 60 * SECOND, 100 * MILLISECOND..=DAY),
+            lifetime: section.duration("lifetime", 10 * 60 * SECOND, SECOND..=DAY),
         };
         section.finish();
         this

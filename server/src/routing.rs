@@ -7,6 +7,7 @@
 //! placement and epoch into every statement.
 
 mod absences;
+mod alarms;
 mod catalog;
 pub mod decide;
 pub mod evidence;

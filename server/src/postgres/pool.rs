@@ -15,7 +15,11 @@ use arc_swap::ArcSwapOption;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, Timeouts};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Facts, Failure, PostgresServer, SchemaState, connect::Connector, prove::prove};
+use super::{
+    Facts, Failure, PostgresServer, SchemaState,
+    connect::Connector,
+    prove::{Unguarded, prove},
+};
 use crate::{
     config,
     domain::{DatabaseTarget, Deadline, Error, Login, ServerName, error::Cause},
@@ -35,6 +39,8 @@ pub struct Pools {
     pools: Mutex<Open>,
     /// Version of the documents schema as each database proved it last; outlives its pool.
     versions: Mutex<HashMap<DatabaseTarget, i32>>,
+    /// Databases in which solutions would not be kept apart, and what was said of them: once, not with every call.
+    unguarded: Mutex<HashMap<DatabaseTarget, Vec<Unguarded>>>,
 }
 
 /// A database's pools, nearly always one.
@@ -68,7 +74,7 @@ pub enum CheckoutError {
     Failed(Failure, Error),
     /// The role could pass the policies; nothing may run as it.
     RoleTooPowerful,
-    /// Tables of this database are the role's own, or without policies; nothing may run there.
+    /// Solutions would not be kept apart in this database; nothing may run there.
     Unguarded,
 }
 
@@ -93,6 +99,7 @@ impl Pools {
             settings,
             pools: Mutex::new(HashMap::new()),
             versions: Mutex::new(HashMap::new()),
+            unguarded: Mutex::new(HashMap::new()),
         }
     }
 
@@ -101,9 +108,10 @@ impl Pools {
         self.versions.lock().unwrap_or_else(PoisonError::into_inner).get(target).copied().unwrap_or(0)
     }
 
-    /// Forgets the versions of databases that are gone.
+    /// Forgets the versions, and what was said, of databases that are gone.
     pub fn retain_versions(&self, listed: impl Fn(&DatabaseTarget) -> bool) {
         self.versions.lock().unwrap_or_else(PoisonError::into_inner).retain(|target, _| listed(target));
+        self.unguarded.lock().unwrap_or_else(PoisonError::into_inner).retain(|target, _| listed(target));
     }
 
     /// The server of that name.
@@ -195,7 +203,7 @@ impl Pools {
             .collect()
     }
 
-    /// None: the pool was closed meanwhile.
+    /// None: the pool was closed meanwhile, or the connection is too old.
     async fn get(
         &self,
         server: &PostgresServer,
@@ -217,6 +225,10 @@ impl Pools {
             }
         };
         pool.touch();
+        if Object::metrics(&object).created.elapsed() >= self.settings.lifetime {
+            drop(Object::take(object));
+            return Ok(None);
+        }
         if Object::metrics(&object).recycle_count > 0
             && let Some(facts) = pool.facts.load_full()
         {
@@ -249,7 +261,8 @@ impl Pools {
         if facts.role_too_powerful {
             return Err(CheckoutError::RoleTooPowerful);
         }
-        if facts.unguarded {
+        self.tell_unguarded(target, &facts.unguarded);
+        if !facts.unguarded.is_empty() {
             return Err(CheckoutError::Unguarded);
         }
         if facts.in_recovery {
@@ -272,6 +285,21 @@ impl Pools {
         };
         self.versions.lock().unwrap_or_else(PoisonError::into_inner).insert(target.clone(), version);
         Ok(Connection { object: unproved.0.take(), facts, unfinished: false })
+    }
+
+    /// An alarm when a database begins to be unguarded, or in another way than before; a word when it is mended.
+    fn tell_unguarded(&self, target: &DatabaseTarget, found: &[Unguarded]) {
+        let mut told = self.unguarded.lock().unwrap_or_else(PoisonError::into_inner);
+        if found.is_empty() {
+            if !told.is_empty() && told.remove(target).is_some() {
+                tracing::info!(database = %target, "solutions are kept apart there again");
+            }
+        } else if told.get(target).is_none_or(|before| before != found) {
+            for Unguarded { what, mend } in found {
+                tracing::error!(database = %target, problem = %what, %mend, "solutions would not be kept apart there, so nothing is served from it");
+            }
+            told.insert(target.clone(), found.to_vec());
+        }
     }
 
     fn pool(&self, server: &Arc<PostgresServer>, target: &DatabaseTarget, login: &Login) -> Arc<DatabasePool> {

@@ -2,10 +2,13 @@
 //!
 //! Asked once on each new connection, in one round trip, before anything else runs on it. Only facts are gathered
 //! here; whether they are the ones that were meant is decided by whoever knows the solution.
+//!
+//! That policies hold is proved twice: a row of an impossible company must not show itself, neither while no solution is
+//! named nor while another is; and the catalog must say that nothing of ours, or beside it, lets our role past them.
 
 use std::sync::LazyLock;
 
-use futures_util::future::join3;
+use futures_util::future::{join3, join4, join5, try_join};
 use tokio_postgres::{Client, Row, error::SqlState};
 use uuid::Uuid;
 
@@ -22,12 +25,21 @@ pub struct Facts {
     pub in_recovery: bool,
     /// Superuser, BYPASSRLS, or member of another role: policies would not hold.
     pub role_too_powerful: bool,
-    /// The role owns tables of ours here, or a policy is disabled: solutions would not be kept apart in this database.
-    pub unguarded: bool,
+    /// Why solutions would not be kept apart in this database; empty if they are, or if our schema is not there.
+    pub unguarded: Vec<Unguarded>,
     /// The documents schema.
     pub schema: SchemaState,
     /// The identity row, if there is one.
     pub identity: Option<Identity>,
+}
+
+/// One reason why solutions would not be kept apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unguarded {
+    /// What, and where. For operators: it names things inside the database.
+    pub what: String,
+    /// What mends it.
+    pub mend: String,
 }
 
 /// The documents schema of a database, as far as this build can serve it.
@@ -54,37 +66,90 @@ pub struct Identity {
     pub ledger_id: Option<Uuid>,
 }
 
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY";
 const FACTS: &str = include_str!("prove_facts.sql");
 const VERSION: &str = include_str!("prove_version.sql");
 const LEDGER_VERSION: &str = include_str!("prove_ledger_version.sql");
 const IDENTITY: &str = include_str!("prove_identity.sql");
+const CANARY: &str = include_str!("prove_canary.sql");
+const SETTINGS: &str = include_str!("prove_settings.sql");
+const TABLES: &str = include_str!("prove_tables.sql");
+const VIEWS: &str = include_str!("prove_views.sql");
+const FUNCTIONS: &str = include_str!("prove_functions.sql");
 
 static ABSENT: LazyLock<[SqlState; 2]> = LazyLock::new(|| [SqlState::UNDEFINED_TABLE, SqlState::INVALID_SCHEMA_NAME]);
 
 /// Asks the connection what it is connected to. One round trip; the caller bounds the time.
 pub async fn prove(client: &Client) -> Result<Facts, tokio_postgres::Error> {
-    let (facts, version, identity) =
-        join3(client.query_typed(FACTS, &[]), client.query_typed(VERSION, &[]), client.query_typed(IDENTITY, &[]))
-            .await;
-    let facts = facts?;
-    let facts = facts.first();
-    let schema = match absent_is_none(version)? {
-        Some(rows) => rows.first().map_or(SchemaState::Absent, documents_state),
-        None => SchemaState::Absent,
+    // Polled in this order, so sent in this order, without waiting in between.
+    let facts = async {
+        let (facts, version, identity, canary) = join4(
+            client.query_typed(FACTS, &[]),
+            client.query_typed(VERSION, &[]),
+            client.query_typed(IDENTITY, &[]),
+            client.query_typed(CANARY, &[]),
+        )
+        .await;
+        Ok((facts?, absent_is_none(version)?, absent_is_none(identity)?, absent_is_none(canary)?))
     };
-    let identity = absent_is_none(identity)?.and_then(|rows| {
+    let ((facts, version, identity, canary), guards) = try_join(facts, guards(client)).await?;
+    let facts = facts.first();
+    let schema = version.and_then(|rows| rows.first().map(documents_state)).unwrap_or(SchemaState::Absent);
+    let identity = identity.and_then(|rows| {
         rows.first().map(|row| Identity { database_uuid: row.get(0), solution: row.get(1), ledger_id: row.get(2) })
     });
+    let shared = identity.as_ref().is_some_and(|identity| identity.solution.is_none());
+    let mut unguarded: Vec<Unguarded> = guards
+        .iter()
+        .chain(canary.iter().flatten())
+        .filter(|row| shared || !row.get::<_, bool>(2))
+        .map(|row| Unguarded { what: row.get(0), mend: row.get(1) })
+        .collect();
+    if schema != SchemaState::Absent {
+        let said = [(5, OWNS), (6, SETTING)].into_iter().filter(|(column, _)| facts.is_none_or(|row| row.get(*column)));
+        unguarded.extend(said.map(|(_, (what, mend))| Unguarded { what: what.to_owned(), mend: mend.to_owned() }));
+    }
     Ok(Facts {
         database: facts.map(|row| row.get(0)).unwrap_or_default(),
         oid: facts.map(|row| row.get(1)).unwrap_or_default(),
         system_identifier: facts.and_then(|row| row.get::<_, String>(2).parse().ok()).unwrap_or_default(),
         in_recovery: facts.is_some_and(|row| row.get(3)),
         role_too_powerful: facts.is_none_or(|row| row.get(4)),
-        unguarded: facts.is_none_or(|row| row.get(5)),
+        unguarded,
         schema,
         identity,
     })
+}
+
+const OWNS: (&str, &str) = (
+    "the runtime role owns something there",
+    "REASSIGN OWNED BY the runtime role TO the database's owner, then fbs-router schema apply",
+);
+const SETTING: (&str, &str) = (
+    "role or database sets session_replication_role, row_security, fbs_router.company_id or fbs_router.move",
+    "ALTER ROLE … RESET, ALTER DATABASE … RESET, and ALTER ROLE … IN DATABASE … RESET of it",
+);
+
+/// What the catalog says against it that solutions are kept apart, and the canary while another company is named.
+async fn guards(client: &Client) -> Result<Vec<Row>, tokio_postgres::Error> {
+    let looks = join5(
+        client.query_typed(SETTINGS, &[]),
+        client.query_typed(TABLES, &[]),
+        client.query_typed(VIEWS, &[]),
+        client.query_typed(FUNCTIONS, &[]),
+        // Last: where there is none, the transaction has failed.
+        client.query_typed(CANARY, &[]),
+    );
+    let (begun, (set, tables, views, functions, canary), ended) =
+        join3(client.batch_execute(BEGIN), looks, client.batch_execute("COMMIT")).await;
+    begun?;
+    set?;
+    let mut found = tables?;
+    found.extend(views?);
+    found.extend(functions?);
+    found.extend(absent_is_none(canary)?.into_iter().flatten());
+    ended?;
+    Ok(found)
 }
 
 /// The ledger's schema in the database that the connection is to. The caller bounds the time.

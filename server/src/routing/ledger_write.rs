@@ -295,7 +295,7 @@ impl CheckoutError {
             Self::DeadlinePassed => Error::DeadlineExceeded("waiting for a connection"),
             Self::Failed(_, error) => error,
             Self::Unguarded => Error::DatabaseMisconfigured {
-                what: "the runtime role owns tables there, or row-level security is disabled",
+                what: "solutions would not be kept apart there; the router's log tells why",
                 cause: None,
             },
             Self::RoleTooPowerful => {
