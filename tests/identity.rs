@@ -10,14 +10,14 @@ use tonic::Code;
 
 use crate::support::{Replica, World, failure, other_cluster};
 
-const MISMATCH: (Code, &str) = (Code::FailedPrecondition, "DATABASE_IDENTITY_MISMATCH");
-const CONFLICT: (Code, &str) = (Code::FailedPrecondition, "PLACEMENT_CONFLICT");
+pub(crate) const MISMATCH: (Code, &str) = (Code::FailedPrecondition, "DATABASE_IDENTITY_MISMATCH");
+pub(crate) const CONFLICT: (Code, &str) = (Code::FailedPrecondition, "PLACEMENT_CONFLICT");
 const MISCONFIGURED: (Code, &str) = (Code::FailedPrecondition, "DATABASE_MISCONFIGURED");
 const UNKNOWN: (Code, &str) = (Code::Unavailable, "ROUTE_UNKNOWN");
 const DOWN: (Code, &str) = (Code::Unavailable, "DATABASE_UNAVAILABLE");
 
 /// No write is served from now on, and within a scan every call fails so, Resolve too.
-async fn refused(replica: &Replica, solution: &str, document_id: &str, expected: (Code, &str)) {
+pub(crate) async fn refused(replica: &Replica, solution: &str, document_id: &str, expected: (Code, &str)) {
     let expected = failure(expected.0, expected.1);
     replica.create(solution, "nowhere").await.expect_err("nothing may be written");
     soon("Resolve refuses, too", async || match replica.place(solution).await {
@@ -30,7 +30,7 @@ async fn refused(replica: &Replica, solution: &str, document_id: &str, expected:
     }
 }
 
-async fn served_again(replica: &Replica, solution: &str, document_id: &str, database: &str) {
+pub(crate) async fn served_again(replica: &Replica, solution: &str, document_id: &str, database: &str) {
     soon("it is served again", async || match replica.get(solution, document_id).await {
         Ok(answer) if answer.database == database => Ok(()),
         other => Err(format!("{other:?}")),
@@ -185,7 +185,7 @@ fn second(world: &World, cluster: &Cluster) -> String {
     format!("[[server]]\nname = \"second\"\nurl = \"{url}\"\npassword_file = \"{}\"\n", password.display())
 }
 
-async fn create_on(cluster: &Cluster, solution: &str) {
+pub(crate) async fn create_on(cluster: &Cluster, solution: &str) {
     let name = format!("djo_{solution}_db");
     Implementer::new(cluster).copy_database(TEMPLATE_DATABASE, &name).await.unwrap();
 }

@@ -26,6 +26,7 @@ mod lists;
 mod moving;
 mod matrix;
 mod no_ddl;
+mod proof;
 mod readme;
 mod refusals;
 mod repeats;

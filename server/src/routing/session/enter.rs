@@ -72,10 +72,10 @@ pub(super) async fn connect(
     match verify(router, route, solution, &connection) {
         Ok(()) => Ok(connection),
         Err(error) => {
-            router.metrics.identity_mismatch();
-            tracing::error!(%solution, database = %route.database.target, %error, "the database reached is not the one that was meant");
             router.pools.close(&route.database.target);
             if let Error::DatabaseIdentityMismatch { what } = error {
+                router.metrics.identity_mismatch();
+                tracing::error!(%solution, database = %route.database.target, %error, "the database reached is not the one that was meant");
                 router.mark_foreign(route, what);
             }
             Err(Failed::Final(error))
