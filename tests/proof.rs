@@ -256,6 +256,26 @@ async fn a_pooler_that_leads_to_a_database_of_another_name_is_refused() {
     served_again(&replica, "far", &far.message.document_id, "djo_far_db").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pooler_that_leads_to_a_copy_of_the_system_database_is_refused_by_the_name_alone() {
+    let world = World::new().await;
+    let replica = world.replica().await;
+    let globex = replica.create("globex", "G-1").await.unwrap().message.document_id;
+    replica.kill().await;
+    let implementer = world.platform.implementer();
+    implementer.allow_connections(SYSTEM_DATABASE, false).await.unwrap();
+    implementer.copy_database(SYSTEM_DATABASE, "yesterday").await.unwrap();
+    implementer.allow_connections(SYSTEM_DATABASE, true).await.unwrap();
+    let port = mapping(&world.platform.cluster, SYSTEM_DATABASE, "yesterday").await;
+    let url = format!("postgres://fbs_router@127.0.0.1:{port}?sslmode=disable");
+    let replica = world.replica_at(&url, "").await;
+    for outcome in replica.calls("globex", &globex).await {
+        assert_eq!(outcome, Err(failure(MISMATCH.0, MISMATCH.1)));
+    }
+    assert_eq!(world.rows("yesterday", "globex").await, 1);
+    assert_eq!(world.system_rows("globex").await, 1);
+}
+
 // === ledger and fence ===
 
 #[tokio::test(flavor = "multi_thread")]
