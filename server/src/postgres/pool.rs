@@ -12,13 +12,15 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, Timeouts};
+use deadpool_postgres::{
+    ClientWrapper, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, Timeouts,
+};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
     Facts, Failure, PostgresServer, SchemaState,
     connect::Connector,
-    prove::{Unguarded, prove},
+    prove::{Unguarded, prove, prove_connection, prove_guards},
 };
 use crate::{
     config,
@@ -52,6 +54,16 @@ struct DatabasePool {
     pool: Pool,
     facts: ArcSwapOption<Facts>,
     used: Mutex<Instant>,
+    /// The last look that found solutions kept apart here. Held while one looks: one is enough for all who wait.
+    guarded: tokio::sync::Mutex<Option<Guarded>>,
+}
+
+/// A look that found solutions kept apart.
+#[derive(Debug)]
+struct Guarded {
+    began: Instant,
+    oid: u32,
+    system_identifier: u64,
 }
 
 /// A proved connection, on loan.
@@ -210,6 +222,7 @@ impl Pools {
         target: &DatabaseTarget,
         pool: &DatabasePool,
     ) -> Result<Option<Connection>, CheckoutError> {
+        let asked = Instant::now();
         let object = match pool.pool.get().await {
             Ok(object) => object,
             Err(PoolError::Backend(error)) => {
@@ -234,7 +247,7 @@ impl Pools {
         {
             return Ok(Some(Connection { object: Some(object), facts, unfinished: false }));
         }
-        self.prove(target, pool, object).await.map(Some)
+        self.prove(target, pool, object, asked).await.map(Some)
     }
 
     /// Proves a new connection. Until that is done it is `unfinished`, so that a caller who leaves in between
@@ -244,10 +257,11 @@ impl Pools {
         target: &DatabaseTarget,
         pool: &DatabasePool,
         object: Object,
+        asked: Instant,
     ) -> Result<Connection, CheckoutError> {
         let mut unproved = Unproved(Some(object));
         let Some(client) = unproved.0.as_ref() else { return Err(CheckoutError::DeadlinePassed) };
-        let facts = match timeout(self.settings.create, prove(client)).await {
+        let facts = match timeout(self.settings.create, pool.prove(client, asked)).await {
             Ok(Ok(facts)) => Arc::new(facts),
             Ok(Err(error)) => {
                 let failure = Failure::of(&error, true);
@@ -358,7 +372,29 @@ impl DatabasePool {
             Ok(pool) => pool,
             Err(deadpool_postgres::BuildError::NoRuntimeSpecified) => unreachable!("the runtime is set above"),
         };
-        Self { pool, facts: ArcSwapOption::empty(), used: Mutex::new(Instant::now()) }
+        let (facts, guarded) = (ArcSwapOption::empty(), tokio::sync::Mutex::new(None));
+        Self { pool, facts, used: Mutex::new(Instant::now()), guarded }
+    }
+
+    /// Proves a connection for whoever asked for it then. Of those that are opened at once, one looks whether solutions
+    /// are kept apart: a look that began after a caller asked is as good as his own, in the same database.
+    async fn prove(&self, client: &ClientWrapper, asked: Instant) -> Result<Facts, tokio_postgres::Error> {
+        if let Ok(mut guarded) = self.guarded.try_lock()
+            && guarded.as_ref().is_none_or(|look| look.began < asked)
+        {
+            let began = Instant::now();
+            let facts = prove(client).await?;
+            *guarded = Guarded::of(began, &facts);
+            return Ok(facts);
+        }
+        let mut facts = prove_connection(client).await?;
+        let mut guarded = self.guarded.lock().await;
+        if !guarded.as_ref().is_some_and(|look| look.began >= asked && look.is_of(&facts)) {
+            let began = Instant::now();
+            prove_guards(client, &mut facts).await?;
+            *guarded = Guarded::of(began, &facts);
+        }
+        Ok(facts)
     }
 
     fn used(&self) -> Instant {
@@ -367,6 +403,19 @@ impl DatabasePool {
 
     fn touch(&self) {
         *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+}
+
+// === impl Guarded ===
+
+impl Guarded {
+    fn of(began: Instant, facts: &Facts) -> Option<Self> {
+        let (oid, system_identifier) = (facts.oid, facts.system_identifier);
+        facts.unguarded.is_empty().then_some(Self { began, oid, system_identifier })
+    }
+
+    fn is_of(&self, facts: &Facts) -> bool {
+        (self.oid, self.system_identifier) == (facts.oid, facts.system_identifier)
     }
 }
 

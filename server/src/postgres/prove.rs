@@ -79,46 +79,64 @@ const FUNCTIONS: &str = include_str!("prove_functions.sql");
 
 static ABSENT: LazyLock<[SqlState; 2]> = LazyLock::new(|| [SqlState::UNDEFINED_TABLE, SqlState::INVALID_SCHEMA_NAME]);
 
-/// Asks the connection what it is connected to. One round trip; the caller bounds the time.
+/// Asks the connection what it is connected to, and whether solutions are kept apart there. One round trip; the caller
+/// bounds the time.
 pub async fn prove(client: &Client) -> Result<Facts, tokio_postgres::Error> {
     // Polled in this order, so sent in this order, without waiting in between.
-    let facts = async {
-        let (facts, version, identity, canary) = join4(
-            client.query_typed(FACTS, &[]),
-            client.query_typed(VERSION, &[]),
-            client.query_typed(IDENTITY, &[]),
-            client.query_typed(CANARY, &[]),
-        )
-        .await;
-        Ok((facts?, absent_is_none(version)?, absent_is_none(identity)?, absent_is_none(canary)?))
-    };
-    let ((facts, version, identity, canary), guards) = try_join(facts, guards(client)).await?;
+    let (mut facts, found) = try_join(prove_connection(client), look_at_guards(client)).await?;
+    facts.add(found);
+    Ok(facts)
+}
+
+/// As [`prove`], without what is true of the whole database, whoever asks: see [`prove_guards`].
+pub async fn prove_connection(client: &Client) -> Result<Facts, tokio_postgres::Error> {
+    let (facts, version, identity, canary) = join4(
+        client.query_typed(FACTS, &[]),
+        client.query_typed(VERSION, &[]),
+        client.query_typed(IDENTITY, &[]),
+        client.query_typed(CANARY, &[]),
+    )
+    .await;
+    let (facts, version) = (facts?, absent_is_none(version)?);
+    let (identity, canary) = (absent_is_none(identity)?, absent_is_none(canary)?);
     let facts = facts.first();
     let schema = version.and_then(|rows| rows.first().map(documents_state)).unwrap_or(SchemaState::Absent);
     let identity = identity.and_then(|rows| {
         rows.first().map(|row| Identity { database_uuid: row.get(0), solution: row.get(1), ledger_id: row.get(2) })
     });
-    let shared = identity.as_ref().is_some_and(|identity| identity.solution.is_none());
-    let mut unguarded: Vec<Unguarded> = guards
-        .iter()
-        .chain(canary.iter().flatten())
-        .filter(|row| shared || !row.get::<_, bool>(2))
-        .map(|row| Unguarded { what: row.get(0), mend: row.get(1) })
-        .collect();
-    if schema != SchemaState::Absent {
-        let said = [(5, OWNS), (6, SETTING)].into_iter().filter(|(column, _)| facts.is_none_or(|row| row.get(*column)));
-        unguarded.extend(said.map(|(_, (what, mend))| Unguarded { what: what.to_owned(), mend: mend.to_owned() }));
-    }
-    Ok(Facts {
+    let mut found = Facts {
         database: facts.map(|row| row.get(0)).unwrap_or_default(),
         oid: facts.map(|row| row.get(1)).unwrap_or_default(),
         system_identifier: facts.and_then(|row| row.get::<_, String>(2).parse().ok()).unwrap_or_default(),
         in_recovery: facts.is_some_and(|row| row.get(3)),
         role_too_powerful: facts.is_none_or(|row| row.get(4)),
-        unguarded,
+        unguarded: Vec::new(),
         schema,
         identity,
-    })
+    };
+    found.add(canary.unwrap_or_default());
+    if schema != SchemaState::Absent {
+        let said = [(5, OWNS), (6, SETTING)].into_iter().filter(|(column, _)| facts.is_none_or(|row| row.get(*column)));
+        let said = said.map(|(_, (what, mend))| Unguarded { what: what.to_owned(), mend: mend.to_owned() });
+        found.unguarded.extend(said);
+    }
+    Ok(found)
+}
+
+/// Adds what the catalog says against it that solutions are kept apart, to what the connection proved. It is as true of
+/// other connections of the role to the database, and costs more than all the rest.
+pub async fn prove_guards(client: &Client, facts: &mut Facts) -> Result<(), tokio_postgres::Error> {
+    facts.add(look_at_guards(client).await?);
+    Ok(())
+}
+
+impl Facts {
+    /// Rows of what, what mends it, and whether it matters only in a database that solutions share.
+    fn add(&mut self, found: Vec<Row>) {
+        let shared = self.identity.as_ref().is_some_and(|identity| identity.solution.is_none());
+        let found = found.iter().filter(|row| shared || !row.get::<_, bool>(2));
+        self.unguarded.extend(found.map(|row| Unguarded { what: row.get(0), mend: row.get(1) }));
+    }
 }
 
 const OWNS: (&str, &str) = (
@@ -131,7 +149,7 @@ const SETTING: (&str, &str) = (
 );
 
 /// What the catalog says against it that solutions are kept apart, and the canary while another company is named.
-async fn guards(client: &Client) -> Result<Vec<Row>, tokio_postgres::Error> {
+async fn look_at_guards(client: &Client) -> Result<Vec<Row>, tokio_postgres::Error> {
     let looks = join5(
         client.query_typed(SETTINGS, &[]),
         client.query_typed(TABLES, &[]),
