@@ -4,6 +4,10 @@
 //! crates, so that new ways to ask can be added without breaking anybody.
 
 use fbs_router_proto::{
+    admin::v1::{
+        AcceptServerRequest, MoveSolutionRequest, RefreshRoutesRequest, RegisterSolutionRequest,
+        ReleaseSolutionRequest, RemoveServerRequest,
+    },
     document::v1::{
         ApproveDocumentRequest, ArchiveDocumentRequest, BatchCreateDocumentsRequest, BatchGetDocumentsRequest,
         CreateDocumentRequest, DeleteDocumentRequest, Document, DocumentFilter, DocumentType, DownloadContentRequest,
@@ -11,7 +15,7 @@ use fbs_router_proto::{
         ListDocumentsRequest, PutDocumentTypeRequest, RejectDocumentRequest, SearchDocumentsRequest,
         SubmitDocumentRequest, UndeleteDocumentRequest, UpdateDocumentRequest,
     },
-    router::v1::{ListDatabasesRequest, ListSolutionsRequest, ResolveDatabaseRequest},
+    router::v1::{ListDatabasesRequest, ListSolutionsRequest, Placement, ResolveDatabaseRequest},
 };
 
 use crate::Answer;
@@ -39,7 +43,12 @@ mod tests;
 /// | [`DocumentFilter`], `&DocumentFilter` | `list`, `all`, `pages` |
 /// | text: a query; `(query, DocumentFilter)`, `(query, &DocumentFilter)` | `search`, `search_all` |
 /// | [`DocumentType`] | `put_type` |
-/// | `()` | what needs nothing: `list`, `all`, `pages`, `types`, `all_types`, `stats`, `solutions`, `all_solutions`, `databases`, `all_databases` |
+/// | text: a solution | [`register`](crate::Admin::register) |
+/// | `(solution, Placement)` | [`move_solution`](crate::Admin::move_solution) |
+/// | `(solution, confirm)`: the solution id twice | [`release`](crate::Admin::release) |
+/// | `(server, system_identifier)` | [`accept_server`](crate::Admin::accept_server) |
+/// | text: a server | [`remove_server`](crate::Admin::remove_server) |
+/// | `()` | what needs nothing: `list`, `all`, `pages`, `types`, `all_types`, `stats`, `solutions`, `all_solutions`, `databases`, `all_databases`, `refresh_routes` |
 ///
 /// `update` takes its whole request, which says what is changed.
 pub trait Ask<R>: sealed::Sealed<R> {
@@ -57,6 +66,7 @@ macro_rules! ask {
     ([$($generics:tt)*] $from:ty => $request:ident, $given:ident => { $($field:ident: $value:expr),* $(,)? }) => {
         impl<$($generics)*> sealed::Sealed<$request> for $from {}
         impl<$($generics)*> Ask<$request> for $from {
+            #[allow(clippy::needless_update, reason = "some requests have no other fields yet")]
             fn ask(self) -> $request {
                 let $given = self;
                 $request { $($field: $value,)* ..Default::default() }
@@ -122,7 +132,8 @@ itself! {
     ListDocumentsRequest, UpdateDocumentRequest, DeleteDocumentRequest, UndeleteDocumentRequest, SubmitDocumentRequest,
     ApproveDocumentRequest, RejectDocumentRequest, ArchiveDocumentRequest, ListDocumentTransitionsRequest,
     SearchDocumentsRequest, GetDocumentStatsRequest, BatchGetDocumentsRequest, BatchCreateDocumentsRequest,
-    PutDocumentTypeRequest, ListDocumentTypesRequest, DownloadContentRequest,
+    PutDocumentTypeRequest, ListDocumentTypesRequest, DownloadContentRequest, RegisterSolutionRequest,
+    MoveSolutionRequest, ReleaseSolutionRequest, AcceptServerRequest, RemoveServerRequest, RefreshRoutesRequest,
 }
 
 texts! {
@@ -136,10 +147,13 @@ texts! {
     ListDocumentTransitionsRequest.document_id,
     DownloadContentRequest.document_id,
     SearchDocumentsRequest.query,
+    RegisterSolutionRequest.solution,
+    RemoveServerRequest.server,
 }
 
 nothing! {
     ListSolutionsRequest, ListDatabasesRequest, ListDocumentsRequest, ListDocumentTypesRequest, GetDocumentStatsRequest,
+    RefreshRoutesRequest,
 }
 
 ask!(Document => CreateDocumentRequest, document => { document: Some(document) });
@@ -196,3 +210,16 @@ ask!(Vec<Document> => BatchCreateDocumentsRequest, documents => {
     requests: documents.into_iter().map(Ask::ask).collect(),
 });
 ask!(Vec<CreateDocumentRequest> => BatchCreateDocumentsRequest, requests => { requests: requests });
+
+ask!([S: Into<String>] (S, Placement) => MoveSolutionRequest, given => {
+    solution: given.0.into(),
+    to: given.1.into(),
+});
+ask!([S: Into<String>, C: Into<String>] (S, C) => ReleaseSolutionRequest, given => {
+    solution: given.0.into(),
+    confirm: given.1.into(),
+});
+ask!([S: Into<String>] (S, u64) => AcceptServerRequest, given => {
+    server: given.0.into(),
+    system_identifier: given.1,
+});

@@ -2,7 +2,8 @@
 //!
 //! Owns the border to the transport: beyond it there are messages, [`Answer`]s and [`Error`]s. An attempt that failed
 //! is made again only where [`Error::retryable`] says so, elsewhere if there is an elsewhere, while deadline, number
-//! and budget allow. Safe because every mutation has its `request_id` before the first attempt.
+//! and budget allow. Safe because every mutation has its `request_id` before the first attempt, or is one of
+//! [`Attempts::once`].
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -34,6 +35,8 @@ pub(crate) struct Attempts {
     request_id: Option<String>,
     /// When the call has to be over, and how long that was at first; none for transfers.
     limit: Option<(Instant, Duration)>,
+    /// It must not happen twice, and the service could not tell.
+    once: bool,
     made: u32,
     failed: Option<(Arc<Address>, Error)>,
 }
@@ -64,7 +67,13 @@ impl Attempts {
             attempts = field::Empty, kind = field::Empty, reason = field::Empty,
         );
         let limit = deadline.map(|deadline| (Instant::now() + deadline, deadline));
-        Self { shared: Arc::clone(shared), allowed, span, method, request_id, limit, made: 0, failed: None }
+        let shared = Arc::clone(shared);
+        Self { shared, allowed, span, method, request_id, limit, once: false, made: 0, failed: None }
+    }
+
+    /// The same, made again only where nothing happened: of a change without a `request_id`.
+    pub(crate) fn once(self) -> Self {
+        Self { once: true, ..self }
     }
 
     /// A question or a change: one message there, one back.
@@ -132,6 +141,7 @@ impl Attempts {
     pub(crate) async fn failed(&mut self, attempt: Attempt, error: Error) -> Result<(), Error> {
         let address = Arc::clone(&attempt.taken.address);
         drop(attempt); // not in flight while it waits
+        let error = if self.once { error.once() } else { error };
         if !error.retryable() || self.made >= self.allowed {
             return Err(self.over(error));
         }
@@ -157,6 +167,7 @@ impl Attempts {
 
     /// The call has failed with this.
     pub(crate) fn over(&mut self, error: Error) -> Error {
+        let error = if self.once { error.once() } else { error };
         self.span.record("attempts", self.made);
         self.span.record("kind", field::display(error.kind()));
         self.span.record("reason", error.reason_name());

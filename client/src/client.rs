@@ -13,7 +13,7 @@ use fbs_router_proto::router::v1::{
 use tonic::{Request, Response, Status, transport::Channel};
 
 use crate::{
-    Answer, Ask, Builder, Documents, Error, Listing, MESSAGE_BYTES_MAX,
+    Admin, Answer, Ask, Builder, Documents, Error, Listing, MESSAGE_BYTES_MAX,
     call::{self, Attempts},
     endpoints::Endpoints,
     pages::{entries, pages},
@@ -60,7 +60,8 @@ impl Client {
     }
 
     /// The same connections with another deadline for each call, held to 1 ms..=24 h. One asked for here also limits
-    /// uploads and downloads as a whole, which otherwise may take as long as they get on.
+    /// uploads and downloads as a whole, which otherwise may take as long as they get on, and how long a move is
+    /// followed.
     #[must_use]
     pub fn with_deadline(&self, deadline: Duration) -> Self {
         Self { deadline: call::bounded(deadline), explicit: true, ..self.clone() }
@@ -76,6 +77,11 @@ impl Client {
     /// The documents of a solution. Asks nothing yet.
     pub fn solution(&self, solution: impl Into<String>) -> Documents {
         Documents::new(self.clone(), solution.into())
+    }
+
+    /// What operators do. Asks nothing yet.
+    pub fn admin(&self) -> Admin {
+        Admin::new(self.clone())
     }
 
     /// Where a solution's data lives: of the documents app if only a solution is given. Answers only routes that may
@@ -166,7 +172,7 @@ impl Client {
         Attempts::new(&self.shared, self.attempts, method, solution, request_id, Some(self.deadline))
     }
 
-    /// The attempts of a transfer, which has a deadline only if one was asked for.
+    /// The attempts of a transfer or of a move that is followed, which has a deadline only if one was asked for.
     pub(crate) fn transfer(&self, method: &'static str, solution: &str, request_id: Option<String>) -> Attempts {
         let deadline = self.explicit.then_some(self.deadline);
         Attempts::new(&self.shared, self.attempts, method, Some(solution), request_id, deadline)

@@ -237,7 +237,8 @@ pub(crate) fn document(answer: Answer<Option<Document>>) -> Result<Answer<Docume
     present(answer, "document")
 }
 
-fn present<T>(answer: Answer<Option<T>>, what: &str) -> Result<Answer<T>, Error> {
+/// The part of an answer that it is there for.
+pub(crate) fn present<T>(answer: Answer<Option<T>>, what: &str) -> Result<Answer<T>, Error> {
     let (message, served) = answer.into_parts();
     let message = message.ok_or_else(|| Error::reply(format!("a reply without its {what}")))?;
     Ok(Answer::new(message, served))

@@ -49,6 +49,8 @@ struct Facts {
     metadata: BTreeMap<String, String>,
     served: Option<Served>,
     request_id: Option<String>,
+    /// Of a change that the service could not tell from a repeat.
+    once: bool,
     attempts: u32,
 }
 
@@ -76,14 +78,26 @@ impl Error {
     }
 
     /// Whether the same request may be sent again and may then succeed. For a mutation "the same" includes its
-    /// [`request_id`](Self::request_id); a passed deadline is not retryable, because the time is up.
+    /// [`request_id`](Self::request_id); a passed deadline is not retryable, because the time is up. What operators
+    /// change ([`Admin`](crate::Admin)) has no `request_id`: such an error is retryable only if nothing happened.
     pub fn retryable(&self) -> bool {
+        if self.facts.once && !self.nothing_happened() {
+            return false;
+        }
         match self.facts.kind {
             ErrorKind::Connect | ErrorKind::Transport | ErrorKind::Unavailable => true,
             // The service says when it helps: not for a stale etag, and not for a full disk.
             ErrorKind::Aborted | ErrorKind::ResourceExhausted => self.facts.retry_after.is_some(),
             _ => false,
         }
+    }
+
+    /// Whether it is certain that the call did nothing: it never arrived, or was refused before anything was begun.
+    /// `ROUTE_UNKNOWN` is not one of these refusals: it also means that the ledger could not be read after a change.
+    fn nothing_happened(&self) -> bool {
+        use ErrorReason::{DatabaseConflict, PoolExhausted, RateLimited, RouteMoving, ServerUnavailable};
+        let refused = [ServerUnavailable, RouteMoving, PoolExhausted, RateLimited, DatabaseConflict];
+        self.facts.kind == ErrorKind::Connect || self.reason().is_some_and(|reason| refused.contains(&reason))
     }
 
     /// How long to wait before trying again, if the service says.

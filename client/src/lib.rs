@@ -71,8 +71,8 @@
 //!
 //! # Retries
 //!
-//! What is safe to repeat is repeated: questions always, and changes too, because each has a `request_id`, made once a
-//! call, under which the service does it once. An attempt that failed is made again
+//! What is safe to repeat is repeated: questions always, and changes of documents too, because each has a `request_id`,
+//! made once a call, under which the service does it once. An attempt that failed is made again
 //!
 //! - if there was no connection, if it broke, or if the service says `UNAVAILABLE`; for `ABORTED` and
 //!   `RESOURCE_EXHAUSTED` only if it says when; for nothing else, and never after a deadline ([`Error::retryable`]);
@@ -130,6 +130,25 @@
 //! Transfers have no deadline, unless `with_deadline` asked for one; no progress for 30 s
 //! ([`Builder::idle_limit`]) is [`ErrorKind::DeadlineExceeded`].
 //!
+//! # Operators
+//!
+//! ```no_run
+//! # use fbs_router_client::{Client, Error, v1::{Placement, move_solution_response::Step}};
+//! # async fn operate(client: &Client) -> Result<(), Error> {
+//! let admin = client.admin();
+//! let mut moved = admin.move_solution(("globex", Placement::Dedicated)).await?;
+//! while let Some(stands) = moved.next().await.transpose()? {
+//!     println!("{:?}: {} of {} rows", stands.step(), stands.rows_copied, stands.rows_total);
+//!     assert_ne!(stands.step(), Step::RolledBack, "{}", stands.message);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Admin`] registers, moves and releases solutions, accepts and removes servers, and has catalogs scanned. These
+//! changes have no `request_id`: they are tried again only where nothing happened. A move has no deadline, goes on in
+//! the service when it is not followed any more, and is followed again by the same call.
+//!
 //! # Replicas
 //!
 //! A host name stands for all of its addresses, and is looked up every 10 s and after a failure; several URLs
@@ -165,6 +184,7 @@
 //!
 //! Rust 1.90 or newer (`rust-version` of the workspace). The contract grows: enums get values and messages get fields.
 
+mod admin;
 mod answer;
 mod ask;
 mod builder;
@@ -182,6 +202,7 @@ mod token;
 mod transfer;
 pub mod v1;
 
+pub use admin::{Admin, Move};
 pub use answer::{Answer, Served};
 pub use ask::Ask;
 pub use builder::Builder;

@@ -1,8 +1,13 @@
-//! The messages of the contract: `fbs.router.v1` and `fbs.document.v1`, in one module.
+//! The messages of the contract: `fbs.router.v1`, `fbs.document.v1` and `fbs.admin.v1`, in one module.
 //!
 //! What a field means is said at the field. Every message is listed here, so that nothing of the transport (the
 //! generated stubs and servers) is published by accident, and a message that is new in the contract is a decision.
 
+pub use fbs_router_proto::admin::v1::{
+    AcceptServerRequest, AcceptServerResponse, MoveSolutionRequest, MoveSolutionResponse, RefreshRoutesRequest,
+    RefreshRoutesResponse, RegisterSolutionRequest, RegisterSolutionResponse, ReleaseSolutionRequest,
+    ReleaseSolutionResponse, RemoveServerRequest, RemoveServerResponse, move_solution_response,
+};
 pub use fbs_router_proto::document::v1::{
     ApproveDocumentRequest, ApproveDocumentResponse, ArchiveDocumentRequest, ArchiveDocumentResponse,
     BatchCreateDocumentsRequest, BatchCreateDocumentsResponse, BatchGetDocumentsRequest, BatchGetDocumentsResponse,

@@ -69,6 +69,12 @@ impl Error {
         self
     }
 
+    /// Of a change that must not happen twice.
+    pub(crate) fn once(mut self) -> Self {
+        self.facts.once = true;
+        self
+    }
+
     /// What the attempt before failed with, if this is a deadline that passed meanwhile: it tells why.
     pub(crate) fn because(mut self, before: Option<Self>) -> Self {
         if self.kind() == ErrorKind::DeadlineExceeded && self.source.is_none() {
@@ -92,6 +98,7 @@ impl Error {
             metadata: BTreeMap::new(),
             served: None,
             request_id: None,
+            once: false,
             attempts: 0,
         };
         Self { facts: Box::new(facts), source }

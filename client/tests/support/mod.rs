@@ -22,6 +22,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{
     Code, Request, Response, Status, Streaming,
     metadata::MetadataMap,
+    service::Routes,
     transport::{Server, ServerTlsConfig},
 };
 use tonic_types::{ErrorDetails, StatusExt};
@@ -100,6 +101,11 @@ impl Service {
 
     /// On a port that is free, or on one where a service was before.
     pub fn on(port: u16, script: Arc<impl Script>, tls: Option<ServerTlsConfig>) -> Self {
+        Self::serving(port, Routes::new(DocumentServiceServer::new(Scripted(script))), tls)
+    }
+
+    /// Any services at all.
+    pub fn serving(port: u16, routes: Routes, tls: Option<ServerTlsConfig>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -115,11 +121,7 @@ impl Service {
             if let Some(tls) = tls {
                 server = server.tls_config(tls).unwrap();
             }
-            server
-                .add_service(DocumentServiceServer::new(Scripted(script)))
-                .serve_with_incoming(incoming)
-                .await
-                .unwrap();
+            server.add_routes(routes).serve_with_incoming(incoming).await.unwrap();
         });
         Self { port, called, runtime: Some(runtime) }
     }
