@@ -2,6 +2,7 @@
 //! destroys what it did not make.
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
 };
@@ -13,23 +14,28 @@ use tokio::process::Command;
 use crate::support::{Replica, World, process::binary, transfers::noise};
 
 /// A folder in which commands are typed.
-struct Shell {
+pub(crate) struct Shell {
     url: String,
     folder: tempfile::TempDir,
 }
 
 /// What a command said, and how it ended.
 #[derive(Debug)]
-struct Said {
-    code: Option<i32>,
-    out: String,
-    err: String,
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Shell {
-    async fn new(replica: &Replica) -> Self {
+    pub(crate) async fn new(replica: &Replica) -> Self {
+        Self::at(replica.grpc).await
+    }
+
+    /// For a service at that address.
+    pub(crate) async fn at(address: SocketAddr) -> Self {
         tokio::task::spawn_blocking(binary).await.unwrap();
-        Self { url: format!("http://{}", replica.grpc), folder: tempfile::tempdir().unwrap() }
+        Self { url: format!("http://{address}"), folder: tempfile::tempdir().unwrap() }
     }
 
     async fn raw(&self, arguments: &[&str]) -> std::process::Output {
@@ -45,7 +51,7 @@ impl Shell {
             .unwrap()
     }
 
-    async fn run(&self, arguments: &[&str]) -> Said {
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Said {
         let output = self.raw(arguments).await;
         Said {
             code: output.status.code(),
@@ -55,14 +61,14 @@ impl Shell {
     }
 
     /// A command about a solution's documents that must be done; what it prints.
-    async fn documents(&self, solution: &str, arguments: &[&str]) -> String {
+    pub(crate) async fn documents(&self, solution: &str, arguments: &[&str]) -> String {
         let said = self.run(&[&["documents"], arguments, &["--solution", solution]].concat()).await;
         assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{arguments:?}: {said:?}");
         said.out
     }
 
     /// As `documents`, with `--json`.
-    async fn json(&self, solution: &str, arguments: &[&str]) -> Value {
+    pub(crate) async fn json(&self, solution: &str, arguments: &[&str]) -> Value {
         let out = self.documents(solution, &[arguments, &["--json"]].concat()).await;
         serde_json::from_str(&out).unwrap()
     }
@@ -75,7 +81,7 @@ impl Shell {
     }
 
     /// A command that must be done, with `--json`.
-    async fn asked(&self, arguments: &[&str]) -> Value {
+    pub(crate) async fn asked(&self, arguments: &[&str]) -> Value {
         let said = self.run(&[arguments, &["--json"]].concat()).await;
         assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{arguments:?}: {said:?}");
         serde_json::from_str(&said.out).unwrap()

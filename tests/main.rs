@@ -5,6 +5,7 @@
 #![expect(clippy::too_many_lines, reason = "a test tells one story, from its beginning to its end")]
 
 mod admin;
+mod admin_cli;
 mod appearing;
 mod backup;
 mod bad_input;

@@ -9,13 +9,18 @@ mod dev;
 mod documents;
 mod explain;
 pub(crate) mod logging;
+mod move_solution;
+mod operator;
 mod output;
+mod register;
+mod release;
 mod resolve;
 mod routes;
 mod schema;
 mod serve;
 mod token;
 mod tls;
+mod server;
 
 use std::process::ExitCode;
 
@@ -56,6 +61,14 @@ enum Command {
     Documents(Box<documents::DocumentsArgs>),
     /// Make tokens for callers.
     Token(token::Token),
+    /// Record what is particular to a solution: where its own database is, whether it may share.
+    Register(register::RegisterArgs),
+    /// Move a solution's documents to its own database, or back.
+    Move(move_solution::MoveArgs),
+    /// Give up a solution's own database that is gone, replaced or in conflict.
+    Release(release::ReleaseArgs),
+    /// Accept a Postgres server that became another cluster, or forget one.
+    Server(server::ServerArgs),
     /// Print what a shell needs to complete this command line.
     Completions(completions::Completions),
     /// Run everything on this machine, with a private Postgres and sample solutions.
@@ -87,6 +100,10 @@ impl Arguments {
             | Command::Databases(_)
             | Command::Documents(_)
             | Command::Token(_)
+            | Command::Register(_)
+            | Command::Move(_)
+            | Command::Release(_)
+            | Command::Server(_)
             | Command::Completions(_) => "error",
             #[cfg(feature = "dev")]
             Command::Dev(_) => "info",
@@ -104,6 +121,10 @@ impl Arguments {
             Command::Databases(command) => command.run().await.map_err(CliError::Client),
             Command::Documents(command) => command.run().await.map_err(CliError::Client),
             Command::Token(command) => command.run(),
+            Command::Register(command) => command.run().await.map_err(CliError::Client),
+            Command::Move(command) => command.run().await.map_err(CliError::Client),
+            Command::Release(command) => command.run().await.map_err(CliError::Client),
+            Command::Server(command) => command.run().await.map_err(CliError::Client),
             Command::Completions(command) => command.run().map_err(CliError::Client),
             #[cfg(feature = "dev")]
             Command::Dev(command) => command.run().await,

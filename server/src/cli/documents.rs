@@ -16,7 +16,7 @@ mod filter;
 mod history;
 mod list;
 mod paging;
-mod progress;
+pub(crate) mod progress;
 mod search;
 mod show;
 mod stats;

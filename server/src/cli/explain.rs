@@ -60,7 +60,7 @@ fn calls_fail(explained: &ExplainRouteResponse) -> bool {
 }
 
 /// Milliseconds are fine enough for the age of evidence.
-fn age(age: &prost_types::Duration) -> String {
+pub(super) fn age(age: &prost_types::Duration) -> String {
     format!("{}.{:03}s", age.seconds, age.nanos / 1_000_000)
 }
 

@@ -56,6 +56,15 @@ pub(crate) enum CliError {
     /// Not done, to be on the safe side: what stands in the way, and the line that mends it.
     #[error("{0}")]
     Refused(String, &'static str),
+    /// A change failed that cannot be recognised if it is repeated; and what to do in case it happened.
+    #[error("{0}")]
+    Open(#[source] Error, String),
+    /// Not done, because it destroys something and was not confirmed: what it does, and what to type.
+    #[error("{0}")]
+    Unconfirmed(String, String),
+    /// A move ended where it began: why, and what to do about it.
+    #[error("{0}")]
+    TakenBack(String, String),
     /// Flags that do not go together, where only their values tell.
     #[error("{0}")]
     Usage(&'static str),
@@ -103,12 +112,19 @@ fn token(path: &Path) -> Result<String, CliError> {
 // === impl CliError ===
 
 impl CliError {
-    /// 2 for a URL or setting that cannot be used, which is a mistake of usage; else 1.
+    /// 2 for a URL or setting that cannot be used and for a confirmation that is missing, which are mistakes of usage;
+    /// else 1.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Connect(error) if error.kind() == ErrorKind::Configuration => 2,
-            Self::Usage(_) => 2,
-            Self::Connect(_) | Self::Call(_) | Self::Output(_) | Self::File(..) | Self::Refused(..) => 1,
+            Self::Usage(_) | Self::Unconfirmed(..) => 2,
+            Self::Connect(_)
+            | Self::Call(_)
+            | Self::Open(..)
+            | Self::Output(_)
+            | Self::File(..)
+            | Self::Refused(..)
+            | Self::TakenBack(..) => 1,
         }
     }
 
@@ -117,9 +133,13 @@ impl CliError {
         match self {
             Self::Connect(error) => problem::unreachable(error),
             Self::Call(error) => problem::call(error),
+            Self::Open(error, in_case) => problem::change(error, in_case),
             Self::Output(error) => format!("error: cannot write the result: {error}\n"),
             Self::File(problem, error) => format!("error: {}: {error}\n", table::clean(problem)),
             Self::Refused(problem, remedy) => format!("error: {}\n  {remedy}\n", table::clean(problem)),
+            Self::Unconfirmed(problem, command) | Self::TakenBack(problem, command) => {
+                format!("error: {}\n  {}\n", table::clean(problem), table::clean(command))
+            }
             Self::Usage(problem) => format!("error: {problem}\n"),
         }
     }

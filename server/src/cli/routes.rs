@@ -15,6 +15,9 @@ use super::{
 pub(crate) struct RoutesArgs {
     #[command(flatten)]
     conditions: Conditions,
+    /// Have the catalogs of all servers scanned first; needs admin of every solution
+    #[arg(long)]
+    refresh: bool,
     /// Most routes in all
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = super::limit)]
     limit: usize,
@@ -44,7 +47,7 @@ struct Conditions {
 
 /// A placement, as typed.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum PlacementWord {
+pub(super) enum PlacementWord {
     /// In the solution's own database
     Dedicated,
     /// In the app's system database
@@ -71,7 +74,11 @@ enum StateWord {
 impl RoutesArgs {
     /// Runs the command.
     pub(crate) async fn run(self) -> Result<(), CliError> {
-        let mut all = self.service.connect().await?.all_solutions(self.conditions.request(self.limit));
+        let client = self.service.connect().await?;
+        if self.refresh {
+            client.admin().refresh_routes(()).await?;
+        }
+        let mut all = client.all_solutions(self.conditions.request(self.limit));
         let (mut solutions, mut left, mut truncated) = (Vec::new(), self.limit, false);
         while let Some(solution) = all.next().await {
             let mut solution = solution?;
@@ -109,11 +116,7 @@ impl Conditions {
     }
 
     fn placement(&self) -> Placement {
-        match self.placement {
-            Some(PlacementWord::Dedicated) => Placement::Dedicated,
-            Some(PlacementWord::System) => Placement::System,
-            None => Placement::Unspecified,
-        }
+        self.placement.map_or(Placement::Unspecified, PlacementWord::value)
     }
 
     fn hold(&self, route: &Route) -> bool {
@@ -121,6 +124,22 @@ impl Conditions {
             && (self.states.is_empty() || self.states.iter().any(|state| i32::from(state.value()) == route.state))
             && (!self.with_candidate || route.candidate.is_some())
             && self.app.as_ref().is_none_or(|app| *app == route.app)
+    }
+}
+
+// === impl PlacementWord ===
+
+impl PlacementWord {
+    pub(super) fn value(self) -> Placement {
+        match self {
+            Self::Dedicated => Placement::Dedicated,
+            Self::System => Placement::System,
+        }
+    }
+
+    /// As it is typed.
+    pub(super) fn word(self) -> &'static str {
+        output::placement(self.value())
     }
 }
 
@@ -138,7 +157,8 @@ impl StateWord {
     }
 }
 
-fn rows(solutions: &[Solution]) -> String {
+/// The routes of solutions, one a row.
+pub(super) fn rows(solutions: &[Solution]) -> String {
     let rows: Vec<Vec<String>> = solutions.iter().flat_map(|solution| &solution.routes).map(row).collect();
     if rows.is_empty() {
         return "no routes\n".to_owned();

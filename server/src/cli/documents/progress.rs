@@ -26,10 +26,14 @@ pub(crate) struct ProgressArgs {
 // === impl ProgressArgs ===
 
 impl ProgressArgs {
+    /// Whether somebody is looking who would like a bar.
+    pub(crate) fn looking(&self, service: &ServiceArgs) -> bool {
+        io::stderr().is_terminal() && !service.json && !self.quiet
+    }
+
     /// A bar for so many bytes; none where it would be in the way.
     pub(super) fn bar(&self, service: &ServiceArgs, bytes: u64, doing: &'static str) -> Option<ProgressBar> {
-        let looking = io::stderr().is_terminal() && !service.json && !self.quiet;
-        (looking && bytes >= BYTES_MIN).then(|| bar(bytes, doing))
+        (self.looking(service) && bytes >= BYTES_MIN).then(|| bar(bytes, doing))
     }
 }
 

@@ -16,8 +16,10 @@ use fbs_router_client::{
 use serde_json::{Map, Value, json};
 
 mod lists;
+mod operator;
 
 pub(crate) use lists::{database_entries, found, history, solutions, stats, stored_type, types};
+pub(crate) use operator::{decided, moved};
 
 /// `ResolveDatabaseResponse`.
 pub(crate) fn resolved(message: &ResolveDatabaseResponse) -> Value {

@@ -26,6 +26,16 @@ pub(super) fn call(error: &Error) -> String {
     out
 }
 
+/// As [`call`], of a change without a `request_id`: with what to do in case it happened, if it may have.
+pub(super) fn change(error: &Error, in_case: &str) -> String {
+    let mut out = call(error);
+    // The ledger could not be read: before the change, or after it.
+    if may_have_happened(error) || error.reason() == Some(ErrorReason::RouteUnknown) {
+        out.push_str(&indented(&clean(in_case)));
+    }
+    out
+}
+
 /// The lines after the first.
 pub(crate) fn details(error: &Error) -> String {
     let mut out = String::new();
@@ -100,19 +110,36 @@ fn remedy(reason: ErrorReason) -> Option<&'static str> {
             "--token-file FILE with a token that the service knows; fbs-router token new makes one for its file of callers"
         }
         Reason::AccessDenied => "a grant for this solution is needed, in the service's file of callers",
-        Reason::SolutionNotFound => "createdb its database, or set unregistered = \"system\" in the configuration",
-        Reason::IsolationRequired => "createdb its database from a prepared template, or leave --dedicated-only out",
+        Reason::SolutionNotFound => {
+            "fbs-router register SOLUTION makes it known; or createdb its database, or set unregistered = \"system\""
+        }
+        Reason::IsolationRequired => {
+            "createdb its database from a prepared template; leave --dedicated-only out if that was given; or \
+             fbs-router register SOLUTION --isolation preferred lets it share"
+        }
         Reason::DatabaseMismatch => "fbs-router resolve SOLUTION tells its database; or leave --database out",
         Reason::SchemaNotReady => "fbs-router schema apply, as the owner of the database",
         Reason::DatabaseMisconfigured => {
             "fbs-router check --config FILE, on the service's machine, tells what is wrong"
         }
         Reason::StorageFull => "free or add space on its Postgres server; nothing was written",
-        Reason::DatabaseDetached
-        | Reason::DatabaseIdentityMismatch
-        | Reason::PlacementConflict
-        | Reason::RouteMoving
-        | Reason::RouteUnknown => "fbs-router explain SOLUTION tells why",
+        Reason::DatabaseDetached => {
+            "bring it back, and it is served again; one that is gone for good: \
+             fbs-router release SOLUTION --confirm SOLUTION"
+        }
+        Reason::DatabaseIdentityMismatch => {
+            "fbs-router explain SOLUTION tells why; if it is the right one all the same: \
+             fbs-router register SOLUTION --confirm SOLUTION, or fbs-router server accept if the whole server is another"
+        }
+        Reason::PlacementConflict => {
+            "fbs-router explain SOLUTION tells why; you decide: its own database by fbs-router register SOLUTION \
+             --server S --database D --confirm SOLUTION, the system database by fbs-router release SOLUTION \
+             --confirm SOLUTION"
+        }
+        Reason::RouteMoving => {
+            "it ends by itself; fbs-router move SOLUTION --to dedicated|system follows it, at the router that makes it"
+        }
+        Reason::RouteUnknown => "fbs-router explain SOLUTION tells why",
         Reason::PageTokenInvalid => "begin again without --page-token; between pages only --page-size may change",
         Reason::EtagMismatch => "fbs-router documents get tells the current etag; look before you repeat",
         Reason::RequestIdReused => "leave --request-id out for a new request",

@@ -17,7 +17,7 @@ pub(crate) fn solutions(solutions: &[Solution], truncated: bool) -> Value {
     json!({ "solutions": solutions.iter().map(solution).collect::<Vec<_>>(), "truncated": truncated })
 }
 
-fn solution(message: &Solution) -> Value {
+pub(super) fn solution(message: &Solution) -> Value {
     let Solution { solution, routes, dedicated_only } = message;
     let routes: Vec<_> = routes.iter().map(route).collect();
     json!({ "solution": solution, "routes": routes, "dedicatedOnly": dedicated_only })

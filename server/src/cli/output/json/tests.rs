@@ -1,4 +1,6 @@
-use fbs_router_client::v1::{DocumentTransition, GetDocumentStatsResponse, resolve_result::Outcome};
+use fbs_router_client::v1::{
+    DocumentTransition, GetDocumentStatsResponse, MoveSolutionResponse, Solution, resolve_result::Outcome,
+};
 
 use super::*;
 
@@ -81,6 +83,31 @@ fn counts_are_sixty_four_bit_numbers_too() {
     let json = stats(&message, None);
     assert_eq!((&json["total"], &json["byState"]["DRAFT"]), (&json!("3"), &json!("3")));
     assert_eq!(json["createdLast30Days"], "2");
+}
+
+#[test]
+fn where_a_move_stands_is_protobuf_json() {
+    let mut message = MoveSolutionResponse {
+        step: 3,
+        rows_copied: 9_007_199_254_740_993,
+        rows_total: 7,
+        frozen: Some(prost_types::Duration { seconds: 0, nanos: 120_000_000 }),
+        message: "m".into(),
+    };
+    let expected = json!({
+        "step": "STEP_COPY", "rowsCopied": "9007199254740993", "rowsTotal": "7", "frozen": "0.120s", "message": "m",
+    });
+    assert_eq!(moved(&message), expected);
+    (message.step, message.frozen) = (77, None);
+    assert_eq!((&moved(&message)["step"], moved(&message).get("frozen")), (&json!(77), None));
+}
+
+#[test]
+fn what_was_decided_is_the_solution_as_it_is_now() {
+    let message = Solution { solution: "acme".into(), routes: vec![Route::default()], dedicated_only: true };
+    let json = decided(&message);
+    assert_eq!((&json["solution"]["solution"], &json["solution"]["dedicatedOnly"]), (&json!("acme"), &json!(true)));
+    assert_eq!(json["solution"]["routes"][0]["epoch"], "0");
 }
 
 #[test]
