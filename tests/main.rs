@@ -28,6 +28,7 @@ mod moving;
 mod matrix;
 mod no_ddl;
 mod proof;
+mod operating;
 mod readme;
 mod refusals;
 mod repeats;
