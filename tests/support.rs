@@ -7,6 +7,7 @@ pub(crate) mod asking;
 pub(crate) mod callers;
 pub(crate) mod authority;
 mod calls;
+pub(crate) mod methods;
 pub(crate) mod process;
 mod replica;
 pub(crate) mod transfers;

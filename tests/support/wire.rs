@@ -22,6 +22,16 @@ pub(crate) async fn raw(at: SocketAddr, path: &str, headers: &[(&str, &str)], bo
     tokio::time::timeout(LIMIT, send(at, path, headers, body)).await.expect("an answer in time").expect("an answer")
 }
 
+/// As [`raw`], of a call that the transport may refuse.
+pub(crate) async fn try_raw(
+    at: SocketAddr,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Bytes,
+) -> Result<http::HeaderMap, h2::Error> {
+    tokio::time::timeout(LIMIT, send(at, path, headers, body)).await.expect("an answer in time")
+}
+
 /// As [`raw`], and reads the status.
 pub(crate) async fn raw_status(at: SocketAddr, path: &str, headers: &[(&str, &str)], body: Bytes) -> Status {
     let headers = raw(at, path, headers, body).await;
