@@ -36,6 +36,7 @@ mod roles;
 mod rls;
 mod routing;
 mod search;
+mod secrecy;
 mod service;
 mod states;
 mod support;

@@ -232,8 +232,8 @@ impl Config {
         environment: impl IntoIterator<Item = (String, String)>,
         settings: &[String],
     ) -> Result<Self, ConfigErrors> {
-        let mut table: toml::Table = toml::from_str(text)
-            .map_err(|error| ConfigErrors(vec![format!("{}: not TOML: {error}", path.display())]))?;
+        let mut table: toml::Table =
+            toml::from_str(text).map_err(|error| ConfigErrors(vec![not_toml(path, text, &error)]))?;
         let found = RefCell::new(Vec::new());
         overlay(&mut table, environment, settings, &found);
         let mut root = Section::root(table, &found);
@@ -300,6 +300,13 @@ impl Config {
     pub fn authenticated(&self) -> bool {
         self.callers.is_some()
     }
+}
+
+/// What is wrong and on which line, without the line itself: a password may stand there.
+fn not_toml(path: &Path, text: &str, error: &toml::de::Error) -> String {
+    let begin = error.span().map_or(0, |span| span.start);
+    let line = text.bytes().take(begin).filter(|byte| *byte == b'\n').count() + 1;
+    format!("{}: not TOML: line {line}: {}", path.display(), error.message())
 }
 
 impl Content {

@@ -10,6 +10,7 @@ pub mod prove;
 pub mod sqlstate;
 pub mod statement;
 mod tls;
+mod told;
 pub mod transaction;
 
 pub use connect::{LoneClient, PostgresServer};
@@ -19,3 +20,4 @@ pub use prove::{Facts, Identity, SchemaState};
 pub use sqlstate::Failure;
 pub use statement::Statement;
 pub use tls::{TlsError, machine_tls};
+pub use told::Told;

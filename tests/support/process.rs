@@ -6,6 +6,10 @@ use std::{
     sync::OnceLock,
 };
 
+use fbs_router_sandbox::soon;
+
+use super::Replica;
+
 /// `fbs-router`, built from the tree under test.
 pub(crate) fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
@@ -30,4 +34,63 @@ fn built(what: &[&str]) -> PathBuf {
         .status();
     assert!(built.expect("cargo").success(), "it is built");
     target.join("debug")
+}
+
+/// `fbs-router serve` as a process of its own, and everything that it prints.
+pub(crate) struct Served {
+    process: tokio::process::Child,
+    printed: PathBuf,
+    /// To call it with.
+    pub(crate) replica: Replica,
+}
+
+impl Served {
+    /// Starts it with a configuration that listens on port 0, and waits until it is SERVING.
+    pub(crate) async fn start(configuration: &str, folder: &Path, environment: &[(&str, &str)]) -> Self {
+        tokio::task::spawn_blocking(binary).await.unwrap();
+        let (path, printed) = (folder.join("served.toml"), folder.join("printed"));
+        // Its own log says where gRPC is, and nothing where the ops pages are.
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        std::fs::write(&path, configuration.replace("ops = \"127.0.0.1:0\"", &format!("ops = \"{free}\""))).unwrap();
+        let file = std::fs::File::create(&printed).unwrap();
+        let process = tokio::process::Command::new(binary())
+            .args(["serve", "--config"])
+            .arg(&path)
+            .envs(environment.iter().copied())
+            .stdin(std::process::Stdio::null())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file)
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let grpc = soon("it listens", async || {
+            let text = std::fs::read_to_string(&printed).unwrap_or_default();
+            let line = text.lines().find(|line| line.contains("listening"));
+            let address = line.and_then(|line| line.rsplit_once("127.0.0.1:")).map(|(_, rest)| rest);
+            let port = address.map(|rest| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
+            port.and_then(|port| port.parse().ok()).ok_or(text)
+        })
+        .await;
+        let replica = Replica::elsewhere(std::net::SocketAddr::from(([127, 0, 0, 1], grpc)), free);
+        soon("it is SERVING", async || match replica.health("").await {
+            Ok(1) => Ok(()),
+            other => Err(format!("{other:?}")),
+        })
+        .await;
+        Self { process, printed, replica }
+    }
+
+    /// Everything that it has printed.
+    pub(crate) fn printed(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.printed).unwrap()).into_owned()
+    }
+
+    /// Ends it as SIGTERM does; all that it printed.
+    pub(crate) async fn stop(mut self) -> String {
+        let id = self.process.id().expect("it runs").to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        let ended = tokio::time::timeout(std::time::Duration::from_secs(10), self.process.wait()).await;
+        assert!(ended.expect("an end").unwrap().success(), "{}", self.printed());
+        self.printed()
+    }
 }

@@ -60,6 +60,13 @@ impl Replica {
         Self { grpc, ops, channel, stop, task, text: text.to_owned(), path: path.to_owned() }
     }
 
+    /// A service that somebody else runs, and ends.
+    pub(crate) fn elsewhere(grpc: SocketAddr, ops: SocketAddr) -> Self {
+        let channel = Channel::from_shared(format!("http://{grpc}")).unwrap().connect_lazy();
+        let (stop, task) = (watch::channel(false).0, tokio::spawn(async { Ok(()) }));
+        Self { grpc, ops, channel, stop, task, text: String::new(), path: PathBuf::new() }
+    }
+
     /// Ends this one as by kill -9, and starts another with the same files.
     pub(crate) async fn restart(self) -> Self {
         let (text, path) = (self.text.clone(), self.path.clone());

@@ -63,6 +63,7 @@ impl Serve {
             let problems = probe::problems(&probe::run(&config, allowed).await);
             return Err(CliError::Configuration(problems.join("\n")));
         }
+        super::logging::panics();
         let service = Service::bind(config).await.map_err(describe)?;
         let service = if allowed.unsafe_durability { service } else { service.refusing_unsafe_durability() };
         if let Some(address) = service.grpc_address() {

@@ -206,11 +206,12 @@ pub(super) fn overlay(
     }
     for setting in settings {
         let outcome = match setting.split_once('=') {
-            Some((path, value)) => set(table, path, value),
-            None => Err("must be KEY=VALUE, such as pool.max_size=20".to_owned()),
+            Some((path, value)) => set(table, path, value).map_err(|problem| format!("{path}: {problem}")),
+            None => Err(format!("{setting}: must be KEY=VALUE, such as pool.max_size=20")),
         };
+        // The value is not repeated: it may hold a secret.
         if let Err(problem) = outcome {
-            problems.borrow_mut().push(format!("--set {setting}: {problem}"));
+            problems.borrow_mut().push(format!("--set {problem}"));
         }
     }
 }

@@ -26,7 +26,10 @@ use tokio_postgres::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::tls::{self, TlsError};
+use super::{
+    Told,
+    tls::{self, TlsError},
+};
 use crate::{
     config::{self, Tls},
     domain::{Login, ServerName},
@@ -233,7 +236,7 @@ where
                 }
                 (Ok(_), _) => {}
                 (Err(error), _) => {
-                    tracing::debug!(%error, "postgres connection ended");
+                    tracing::debug!(error = %Told::of(&error), "postgres connection ended");
                     break;
                 }
             }

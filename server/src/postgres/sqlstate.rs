@@ -2,6 +2,7 @@
 
 use tokio_postgres::error::SqlState;
 
+use super::Told;
 use crate::domain::{Error, error::Cause};
 
 /// The fence refused (raised by the schema's trigger).
@@ -70,7 +71,7 @@ impl Failure {
 
     /// The error of a call whose database failed so.
     pub fn into_error(self, error: tokio_postgres::Error) -> Error {
-        let cause = Some(Cause::new(error));
+        let cause = Some(Cause::new(Told::of(&error)));
         match self {
             Self::Unavailable | Self::DatabaseAbsent | Self::Standby | Self::StalePlan => {
                 Error::DatabaseUnavailable { cause }

@@ -13,7 +13,7 @@ use futures_util::future::try_join;
 use tokio::time::{Instant, timeout};
 
 use super::{evidence::RecordedAt, ledger::LedgerView, table::TableCell};
-use crate::postgres::{Failure, LoneClient, PostgresServer, unsafe_settings};
+use crate::postgres::{Failure, LoneClient, PostgresServer, Told, unsafe_settings};
 
 const SCAN: &str = include_str!("catalog.sql");
 
@@ -156,7 +156,7 @@ impl Scanner {
 }
 
 fn scan_error(error: &tokio_postgres::Error, connecting: bool) -> ScanError {
-    tracing::debug!(%error, source = ?std::error::Error::source(error), "catalog scan");
+    tracing::debug!(error = %Told::of(error), "catalog scan");
     match Failure::of(error, connecting) {
         Failure::Unavailable | Failure::StalePlan => ScanError::Unreachable,
         // The maintenance database itself is gone: a matter of configuration.

@@ -25,7 +25,7 @@ use crate::{
     config::Isolation,
     domain::{DatabaseTarget, Placement, SolutionId},
     postgres::{
-        Failure, LoneClient, PostgresServer, SchemaState,
+        Failure, LoneClient, PostgresServer, SchemaState, Told,
         prove::{ledger_schema, prove},
     },
 };
@@ -252,7 +252,7 @@ fn meaning_connecting(error: tokio_postgres::Error) -> LedgerError {
 }
 
 fn of_failure(failure: Failure, error: &tokio_postgres::Error) -> LedgerError {
-    tracing::debug!(%error, source = ?std::error::Error::source(error), "reading the ledger");
+    tracing::debug!(error = %Told::of(error), "reading the ledger");
     match failure {
         Failure::Unavailable | Failure::StalePlan | Failure::Conflict => LedgerError::Unreachable,
         Failure::DatabaseAbsent | Failure::Refused => LedgerError::Refused,

@@ -31,11 +31,21 @@ pub fn access(path: &str) -> Access {
         // For probes, which have no credentials. Health knows names of services, and no solution.
         "grpc.health.v1.Health" => match method {
             "Check" | "Watch" => Access::Public,
-            _ => Access::Authenticated,
+            "List" => Access::Authenticated,
+            _ => Access::Unlisted,
         },
-        "grpc.reflection.v1.ServerReflection" | "grpc.reflection.v1alpha.ServerReflection" => Access::Authenticated,
+        "grpc.reflection.v1.ServerReflection" | "grpc.reflection.v1alpha.ServerReflection"
+            if method == "ServerReflectionInfo" =>
+        {
+            Access::Authenticated
+        }
         _ => Access::Unlisted,
     }
+}
+
+/// What a log may call a call: a path is whatever a caller sends, and only one that is a method is repeated.
+pub(super) fn known(path: &str) -> &str {
+    if access(path) == Access::Unlisted { "unknown" } else { path }
 }
 
 fn document(method: &str) -> Access {
@@ -108,8 +118,11 @@ mod tests {
             "fbs.router.v1.RouterService/ResolveDatabase",
             "/fbs.document.v1.DocumentService/DropEverything",
             "/grpc.reflection.v2.ServerReflection/ServerReflectionInfo",
+            "/grpc.reflection.v1.ServerReflection/Secret",
+            "/grpc.health.v1.Health/Secret",
         ] {
             assert_eq!(access(path), Access::Unlisted, "{path:?}");
+            assert_eq!(known(path), "unknown");
         }
     }
 

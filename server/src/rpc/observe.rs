@@ -21,6 +21,7 @@ use tower::{Layer, Service};
 use tracing::{Instrument, field::Empty};
 
 use super::{
+    methods::known,
     reply::reason_of,
     status::{complete, status},
 };
@@ -90,7 +91,7 @@ where
         // Filled in as they become known; see `Router::open` and the end of this function.
         let span = tracing::info_span!(
             "call",
-            method = %request.uri().path(),
+            method = known(request.uri().path()),
             principal = Empty,
             solution = Empty,
             placement = Empty,
