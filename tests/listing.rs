@@ -162,7 +162,8 @@ async fn databases_are_what_a_migration_has_to_visit() {
         assert!(!found.iter().any(|(name, _)| *name == TEMPLATE_DATABASE));
         let versions: Vec<(i32, i32)> =
             entries.iter().map(|entry| (entry.schema_version, entry.wanted_schema_version)).collect();
-        assert_eq!(versions, [(2, 2), (2, 2), (0, 2), (0, 2)]);
+        let newest = fbs_router_schema::DOCUMENTS_VERSION;
+        assert_eq!(versions, [(newest, newest), (newest, newest), (0, newest), (0, newest)]);
         let acme = entries[1].database.as_ref().unwrap();
         assert!(acme.oid > 0 && acme.system_identifier > 0 && acme.port > 0 && !acme.database_id.is_empty());
     }
