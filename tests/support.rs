@@ -4,8 +4,8 @@
 //! disturbs nobody. No sleeps: `eventually` waits for a state, within a bound.
 
 pub(crate) mod asking;
-pub(crate) mod callers;
 pub(crate) mod authority;
+pub(crate) mod callers;
 mod calls;
 pub(crate) mod methods;
 pub(crate) mod process;

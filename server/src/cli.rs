@@ -18,9 +18,9 @@ mod resolve;
 mod routes;
 mod schema;
 mod serve;
-mod token;
-mod tls;
 mod server;
+mod tls;
+mod token;
 
 use std::process::ExitCode;
 
