@@ -29,6 +29,7 @@ mod moving;
 mod no_ddl;
 mod operating;
 mod proof;
+mod random_input;
 mod readme;
 mod refusals;
 mod repeats;

@@ -18,6 +18,8 @@ enum Needs {
     Writer,
     Approver,
     Admin,
+    /// Admin of every solution.
+    Operator,
 }
 
 /// Where its request has the solution.
@@ -33,12 +35,12 @@ enum Solution {
     Nowhere,
 }
 
-use Needs::{Admin, Approver, Reader, Writer};
+use Needs::{Admin, Approver, Operator, Reader, Writer};
 use Solution::{Each, First, Inside, Nowhere};
 
 /// Every RPC: what it needs, where it has its solution, and what it answers to whoever may ask but says nothing besides the
 /// solution.
-const RPCS: [(&str, Needs, Solution, &str); 24] = [
+const RPCS: [(&str, Needs, Solution, &str); 30] = [
     ("/fbs.document.v1.DocumentService/CreateDocument", Writer, First, "FIELD_INVALID"),
     ("/fbs.document.v1.DocumentService/GetDocument", Reader, First, "FIELD_INVALID"),
     ("/fbs.document.v1.DocumentService/ListDocuments", Reader, First, ""),
@@ -63,6 +65,13 @@ const RPCS: [(&str, Needs, Solution, &str); 24] = [
     ("/fbs.router.v1.RouterService/ExplainRoute", Reader, Inside, ""),
     ("/fbs.router.v1.RouterService/ListSolutions", Reader, Nowhere, ""),
     ("/fbs.router.v1.RouterService/ListDatabases", Reader, Nowhere, ""),
+    // Whoever may decide about one solution alone may not operate; what he sends is not looked at.
+    ("/fbs.admin.v1.AdminService/RegisterSolution", Operator, Nowhere, "SOLUTION_INVALID"),
+    ("/fbs.admin.v1.AdminService/MoveSolution", Operator, Nowhere, "SOLUTION_INVALID"),
+    ("/fbs.admin.v1.AdminService/ReleaseSolution", Operator, Nowhere, "SOLUTION_INVALID"),
+    ("/fbs.admin.v1.AdminService/AcceptServer", Operator, Nowhere, "FIELD_INVALID"),
+    ("/fbs.admin.v1.AdminService/RemoveServer", Operator, Nowhere, "FIELD_INVALID"),
+    ("/fbs.admin.v1.AdminService/RefreshRoutes", Operator, Nowhere, ""),
 ];
 
 /// What calls bring, and what that lets them do.
@@ -74,7 +83,7 @@ const CREDENTIALS: [(Option<&str>, &[Needs]); 8] = [
     (Some("writer"), &[Reader, Writer]),
     (Some("approver"), &[Reader, Approver]),
     (Some("admin"), &[Reader, Writer, Approver, Admin]),
-    (Some("operator"), &[Reader, Writer, Approver, Admin]),
+    (Some("operator"), &[Reader, Writer, Approver, Admin, Operator]),
 ];
 
 const OWN: &str = "acme_corp";

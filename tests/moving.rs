@@ -71,7 +71,7 @@ impl Replica {
     }
 }
 
-/// Every row of every table that has a solution, as text, but for what stays behind: audit, fence, ledger.
+/// Every row of every table that has a solution, as text, but for what stays behind: audit, canary, fence, ledger.
 async fn contents(cluster: &Cluster, database: &str, solution: &str) -> Vec<(String, i64, String)> {
     let client = cluster.connect(database).await.unwrap();
     let tables = client
@@ -81,7 +81,7 @@ async fn contents(cluster: &Cluster, database: &str, solution: &str) -> Vec<(Str
                       WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
                FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
               WHERE n.nspname IN ('fbs_document', 'fbs_router') AND c.relkind = 'r'
-                AND c.relname NOT IN ('audit', 'fence', 'placement', 'registration')
+                AND c.relname NOT IN ('audit', 'canary', 'fence', 'placement', 'registration')
                 AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'company_id')
               ORDER BY 1",
             &[],

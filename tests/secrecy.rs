@@ -25,6 +25,7 @@ use crate::support::{
     draft,
     methods::{methods, path},
     process::{Served, binary},
+    secret_file,
     transfers::{chunk, declared, first, frames, header, noise},
     wire::{framed, http_get, raw_status},
     within,
@@ -364,9 +365,9 @@ fn look_at_log(printed: &str, format: &str) {
 async fn nothing_comes_out(format: &str) {
     let world = World::new().await;
     world.run("postgres", &format!("ALTER ROLE fbs_router PASSWORD '{SECRET}'")).await;
-    std::fs::write(world.folder.path().join("password"), SECRET).unwrap();
+    secret_file(&world.folder.path().join("password"), SECRET);
     let key_file = world.folder.path().join("keys");
-    std::fs::write(&key_file, KEY).unwrap();
+    secret_file(&key_file, KEY);
     let tokens = format!("[tokens]\nkey_file = \"{}\"\n", key_file.display());
     let configuration = world.configuration(&world.platform.url(), &tokens);
     let environment = [

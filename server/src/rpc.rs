@@ -10,6 +10,8 @@ pub mod callers;
 pub mod convert;
 mod document_service;
 mod download;
+#[cfg(test)]
+mod fuzz;
 pub mod health;
 mod methods;
 pub mod observe;

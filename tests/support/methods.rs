@@ -1,6 +1,6 @@
 //! Every method of the contract, called with any bytes: a method that is added is covered without a word about it.
 
-use std::sync::LazyLock;
+use std::{sync::LazyLock, time::Duration};
 
 use fbs_router_proto::FILE_DESCRIPTOR_SET;
 use prost::bytes::{Buf, BufMut, Bytes};
@@ -10,7 +10,10 @@ use tonic::{
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
 };
 
-use super::{Replica, within};
+use super::Replica;
+
+/// Many are sent at once, and some of them are large.
+const DEADLINE: Duration = Duration::from_secs(20);
 
 static CONTRACT: LazyLock<DescriptorPool> =
     LazyLock::new(|| DescriptorPool::decode(FILE_DESCRIPTOR_SET).expect("a contract"));
@@ -73,14 +76,8 @@ impl Decoder for Raw {
 impl Replica {
     /// Sends these messages to a method, and reads its answer to the end.
     pub(crate) async fn send(&self, path: &str, messages: Vec<Bytes>) -> Result<Vec<Bytes>, Status> {
-        self.send_request(path, within(futures_util::stream::iter(messages))).await
-    }
-
-    /// As [`Self::send`], with whatever else the request carries.
-    pub(crate) async fn send_request<S>(&self, path: &str, request: Request<S>) -> Result<Vec<Bytes>, Status>
-    where
-        S: futures_util::Stream<Item = Bytes> + Send + 'static,
-    {
+        let mut request = Request::new(futures_util::stream::iter(messages));
+        request.set_timeout(DEADLINE);
         let mut client = tonic::client::Grpc::new(self.channel.clone()).max_decoding_message_size(8 * 1024 * 1024);
         client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
         let mut stream = client.streaming(request, path.parse().expect("a path"), Raw).await?.into_inner();

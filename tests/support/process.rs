@@ -54,7 +54,7 @@ impl Served {
         std::fs::write(&path, configuration.replace("ops = \"127.0.0.1:0\"", &format!("ops = \"{free}\""))).unwrap();
         let file = std::fs::File::create(&printed).unwrap();
         let process = tokio::process::Command::new(binary())
-            .args(["serve", "--config"])
+            .args(["serve", "--allow-unsafe-durability", "--config"])
             .arg(&path)
             .envs(environment.iter().copied())
             .stdin(std::process::Stdio::null())

@@ -176,7 +176,7 @@ fn is_transfer(path: &str) -> bool {
 }
 
 /// Reads `grpc-timeout`: up to eight digits and a unit. Anything else counts as absent.
-fn grpc_timeout(text: &str) -> Option<Duration> {
+pub(super) fn grpc_timeout(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
