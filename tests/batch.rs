@@ -36,16 +36,23 @@ fn large(name: &str) -> Document {
     }
 }
 
+/// Three mebibytes take a while on a busy machine.
+fn patiently<T>(message: T) -> Request<T> {
+    let mut request = within(message);
+    request.set_timeout(Duration::from_secs(25));
+    request
+}
+
 impl Replica {
     async fn create_many(&self, request: BatchCreateDocumentsRequest) -> Result<Vec<Document>, Refusal> {
-        let answer = self.documents().batch_create_documents(within(request)).await;
+        let answer = self.documents().batch_create_documents(patiently(request)).await;
         answer.map(|answer| answer.into_inner().documents).map_err(|status| refusal(&status))
     }
 
     async fn get_many(&self, solution: &str, ids: &[&str]) -> Result<(Vec<Document>, Vec<String>), Refusal> {
         let document_ids = ids.iter().map(|id| (*id).to_owned()).collect();
         let request = BatchGetDocumentsRequest { solution: solution.into(), document_ids, ..Default::default() };
-        let answer = self.documents().batch_get_documents(within(request)).await;
+        let answer = self.documents().batch_get_documents(patiently(request)).await;
         let answer = answer.map(tonic::Response::into_inner).map_err(|status| refusal(&status))?;
         Ok((answer.documents, answer.missing_ids))
     }
@@ -90,7 +97,7 @@ async fn a_batch_creates_all_or_none_and_says_which_id_is_taken() {
 
         let mut request = many(solution, vec![draft("new"), draft("taken"), draft("new too")]);
         request.requests[1].document_id = made[3].document_id.clone();
-        let status = replica.documents().batch_create_documents(within(request)).await.unwrap_err();
+        let status = replica.documents().batch_create_documents(patiently(request)).await.unwrap_err();
         assert_eq!(refusal(&status), failure(Code::AlreadyExists, "DOCUMENT_EXISTS"));
         assert_eq!(status.get_details_error_info().unwrap().metadata["index"], "1");
         assert_eq!(replica.listed(&page(solution, 500)).await.len(), 100, "none of them");
@@ -127,7 +134,7 @@ async fn a_batch_has_bounds_and_all_its_violations_are_told() {
     let mut request = many("globex", vec![draft("N"), Document::default()]);
     request.requests[0].solution = "globex".into();
     request.requests[1].request_id = request_id();
-    let status = replica.documents().batch_create_documents(within(request)).await.unwrap_err();
+    let status = replica.documents().batch_create_documents(patiently(request)).await.unwrap_err();
     assert_eq!(refusal(&status), failure(Code::InvalidArgument, "FIELD_INVALID"));
     let fields =
         ["requests[0].solution", "requests[1].request_id", "requests[1].document.name", "requests[1].document.title"];

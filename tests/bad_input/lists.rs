@@ -74,7 +74,12 @@ fn tokens(scene: &Scene) -> Vec<Row> {
         ..page(solution, 1)
     };
     let filter = Some(DocumentFilter { category: "a".into(), ..DocumentFilter::default() });
+    // All but one bit of it is right: at its beginning, in its scope, and where it is signed.
+    let flipped = |place: usize| ListDocumentsRequest { page_token: flip(place), ..by_name("globex") };
     let asks = vec![
+        ask(flipped(0), &["page_token"]),
+        ask(flipped(token.len() / 2), &["page_token"]),
+        ask(flipped(token.len() - 5), &["page_token"]),
         ask(by_name("acme_corp"), &["page_token"]),
         ask(by_name("initech"), &["page_token"]),
         ask(ListDocumentsRequest { filter, ..by_name("globex") }, &["page_token"]),

@@ -91,7 +91,7 @@ where
         // Filled in as they become known; see `Router::open` and the end of this function.
         let span = tracing::info_span!(
             "call",
-            method = known(request.uri().path()),
+            method = %known(request.uri().path()),
             principal = Empty,
             solution = Empty,
             placement = Empty,
