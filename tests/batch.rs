@@ -1,5 +1,7 @@
 //! Many documents in one call: read in the order asked, created all or none.
 
+use std::time::Duration;
+
 use fbs_router_proto::document::v1::{
     BatchCreateDocumentsRequest, BatchGetDocumentsRequest, CreateDocumentRequest, Document,
 };
@@ -7,7 +9,7 @@ use fbs_router_sandbox::platform::{ACME_DATABASE, SYSTEM_DATABASE};
 use futures_util::future::join_all;
 use prost::Message;
 use prost_types::{Struct, Value, value::Kind};
-use tonic::Code;
+use tonic::{Code, Request};
 
 use crate::support::{
     Replica, World,

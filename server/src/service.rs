@@ -179,26 +179,11 @@ impl Service {
             background.spawn(Arc::clone(tls).follow(Arc::clone(&self.metrics)));
         }
 
-        let documents =
-            Documents::new(Arc::clone(&self.router), Arc::clone(&self.tokens), self.config.documents.clone());
         let (moves, list) = Moves::new(Arc::clone(&self.router), self.config.moving.clone());
         background.spawn(Arc::clone(&moves).make(list));
-        let admin = Admin::new(Arc::clone(&self.router), moves, self.config.routing.isolation);
         let mut routes = TonicRoutes::builder();
-        let limit = self.config.limits.request_bytes;
-        routes
-            .add_service(health_service)
-            .add_service(
-                RouterServiceServer::new(Routes::new(Arc::clone(&self.router), Arc::clone(&self.tokens)))
-                    .max_decoding_message_size(limit)
-                    .max_encoding_message_size(ANSWER_BYTES),
-            )
-            .add_service(AdminServiceServer::new(admin).max_decoding_message_size(limit))
-            .add_service(
-                DocumentServiceServer::new(documents)
-                    .max_decoding_message_size(limit)
-                    .max_encoding_message_size(ANSWER_BYTES),
-            );
+        routes.add_service(health_service);
+        for_callers(&mut routes, &self.config, &self.router, &self.tokens, moves);
         for_reflection(&mut routes)?;
         let observe = Observe { limits: Arc::new(self.config.deadline.clone()), metrics: self.metrics };
         let around = Around::new(Authenticate::new(self.callers), observe);
@@ -271,6 +256,34 @@ fn server(limits: &Limits, around: Around) -> Server<Stack<Around, Identity>> {
         // Age alone: with a grace besides, connections are dropped with their calls.
         .max_connection_age(limits.connection_age)
         .layer(around)
+}
+
+/// The services of the contract.
+fn for_callers(
+    routes: &mut tonic::service::RoutesBuilder,
+    config: &Config,
+    router: &Arc<Router>,
+    tokens: &Arc<Tokens>,
+    moves: Arc<Moves>,
+) {
+    let limit = config.limits.request_bytes;
+    let admin = Admin::new(Arc::clone(router), moves, config.routing.isolation);
+    let documents = Documents::new(Arc::clone(router), Arc::clone(tokens), config.documents.clone());
+    let of_routes = Routes::new(Arc::clone(router), Arc::clone(tokens));
+    routes
+        .add_service(
+            RouterServiceServer::new(of_routes)
+                .max_decoding_message_size(limit)
+                .max_encoding_message_size(ANSWER_BYTES),
+        )
+        .add_service(
+            AdminServiceServer::new(admin).max_decoding_message_size(limit).max_encoding_message_size(ANSWER_BYTES),
+        )
+        .add_service(
+            DocumentServiceServer::new(documents)
+                .max_decoding_message_size(limit)
+                .max_encoding_message_size(ANSWER_BYTES),
+        );
 }
 
 fn for_reflection(routes: &mut tonic::service::RoutesBuilder) -> Result<(), ServiceError> {

@@ -6,6 +6,7 @@ use std::{
 };
 
 use fbs_router_proto::{
+    admin::v1::{MoveSolutionRequest, RegisterSolutionRequest, ReleaseSolutionRequest},
     document::v1 as proto,
     router::v1::{ListDatabasesRequest, ListSolutionsRequest, ResolveDatabaseRequest},
 };
@@ -18,9 +19,9 @@ use super::{
     seeds::{ID, good_requests},
 };
 use crate::{
-    config::Config,
+    config::{Config, Isolation},
     domain::{
-        Error, Naming, Result,
+        Call, Deadline, Error, Naming, Need, Principal, Result,
         document::{Cursor, CursorKey},
         naming::{App, DATABASE_NAME_BYTES, Pattern},
     },
@@ -58,6 +59,11 @@ pub(super) fn all() -> Vec<Target> {
     vec![requests(), page_tokens(), configurations(), names(), timeouts()]
 }
 
+/// Of somebody who may ask anything.
+fn call() -> Call {
+    Call { principal: Principal::anonymous(), need: Need::Operate, deadline: Deadline::after(Duration::from_secs(1)) }
+}
+
 fn naming() -> Naming {
     let app = |name: &str, pattern: &str| App {
         name: name.into(),
@@ -65,6 +71,7 @@ fn naming() -> Naming {
         system_database: Some("fbs_system_db".into()),
         server: "main".into(),
         ready_table: None,
+        own_role: None,
     };
     let apps = vec![app("fbs_dms", "djo_{solution}_db"), app("odoo", "fbs_{solution}_db")];
     Naming::new(apps, "fbs_dms", []).unwrap()
@@ -128,11 +135,15 @@ fn requests() -> Target {
             |request, naming, _| fair("Upload", convert::upload(request, naming, 1_000));
         "Download": proto::DownloadContentRequest =>
             |request, naming, _| fair("Download", convert::download(request, naming));
-        "Resolve": ResolveDatabaseRequest => |request, naming, _| fair("Resolve", route::request(request, naming));
+        "Resolve": ResolveDatabaseRequest => |request, naming, _| fair("Resolve", route::request(call(), request, naming));
         "Solutions": ListSolutionsRequest =>
             |request, _, tokens| fair("Solutions", convert::solutions(request, tokens, UNIX_EPOCH));
         "Databases": ListDatabasesRequest =>
             |request, naming, tokens| fair("Databases", convert::databases(request, naming, tokens, UNIX_EPOCH));
+        "Register": RegisterSolutionRequest =>
+            |request, naming, _| fair("Register", convert::register(request, naming, Isolation::Preferred));
+        "Move": MoveSolutionRequest => |request, naming, _| fair("Move", convert::move_solution(&request, naming));
+        "Release": ReleaseSolutionRequest => |request, naming, _| fair("Release", convert::release(&request, naming));
     };
     let (naming, tokens) = (naming(), Tokens::random());
     let seeds = good_requests().into_iter().flat_map(|message| {
