@@ -43,8 +43,8 @@ pub(super) const UNKNOWN: u32 = 1 << 5;
 const CATALOGS: u32 = 6;
 pub(super) const PRESENT: u32 = LISTED | OTHER_OID | OTHER_CLUSTER;
 
-// What is inside. OWN and OTHER: the uuid that record or release names, or another; then the fence. BELOW is as far
-// below as a fence can be: for a pair without a record the same as AT, 0.
+// What is inside. OWN and OTHER: the uuid that record or release names, or another; then the fence, ACTIVE where nothing
+// else is said. BELOW is as far below as a fence can be: for a pair without a record the same as AT, 0.
 pub(super) const NOT_LOOKED: u32 = 1 << 0;
 pub(super) const NOT_READY: u32 = 1 << 1;
 pub(super) const FOREIGN: u32 = 1 << 2;
@@ -59,10 +59,20 @@ const OTHER_BELOW: u32 = 1 << 10;
 const OTHER_AT: u32 = 1 << 11;
 pub(super) const OTHER_ABOVE: u32 = 1 << 12;
 const OTHER_CLOSED: u32 = 1 << 13;
-const INSIDES: u32 = 14;
-pub(super) const OWN: u32 = OWN_UNFENCED | OWN_BELOW | OWN_AT | OWN_ABOVE | OWN_CLOSED;
-pub(super) const OTHER: u32 = OTHER_UNFENCED | OTHER_BELOW | OTHER_AT | OTHER_ABOVE | OTHER_CLOSED;
+const OWN_COPYING_BELOW: u32 = 1 << 14;
+const OWN_COPYING_AT: u32 = 1 << 15;
+const OWN_COPYING_ABOVE: u32 = 1 << 16;
+const OTHER_COPYING_BELOW: u32 = 1 << 17;
+const OTHER_COPYING_AT: u32 = 1 << 18;
+const OTHER_COPYING_ABOVE: u32 = 1 << 19;
+const INSIDES: u32 = 20;
+pub(super) const OWN_COPYING: u32 = OWN_COPYING_BELOW | OWN_COPYING_AT | OWN_COPYING_ABOVE;
+const OTHER_COPYING: u32 = OTHER_COPYING_BELOW | OTHER_COPYING_AT | OTHER_COPYING_ABOVE;
+pub(super) const OWN: u32 = OWN_UNFENCED | OWN_BELOW | OWN_AT | OWN_ABOVE | OWN_CLOSED | OWN_COPYING;
+pub(super) const OTHER: u32 =
+    OTHER_UNFENCED | OTHER_BELOW | OTHER_AT | OTHER_ABOVE | OTHER_CLOSED | OTHER_COPYING;
 pub(super) const READY: u32 = OWN | OTHER;
+pub(super) const COPYING: u32 = OWN_COPYING | OTHER_COPYING;
 pub(super) const ABOVE: u32 = OWN_ABOVE | OTHER_ABOVE;
 pub(super) const LOOKED: u32 = !NOT_LOOKED;
 
@@ -306,17 +316,22 @@ fn record(place: Place) -> Record {
 fn inside(place: Place) -> Inside {
     let epoch = if place.ledger & ANY_NONE == 0 { EPOCH } else { 0 };
     let uuid = if place.inside & OWN == 0 { OTHER_UUID } else { OWN_UUID };
+    let below = (epoch - 1).max(0);
     let fence = |epoch, active| Inside::Ready { uuid, fence: Some(Fence { epoch, active, copying: false }) };
+    let copy = |epoch| Inside::Ready { uuid, fence: Some(Fence { epoch, active: false, copying: true }) };
     match place.inside {
         NOT_LOOKED => Inside::NotLooked,
         NOT_READY => Inside::NotReady("not ready"),
         FOREIGN => Inside::Foreign("foreign"),
         NOT_ENTERED => Inside::NotEntered(Error::PoolExhausted),
-        OWN_BELOW | OTHER_BELOW => fence((epoch - 1).max(0), true),
+        OWN_BELOW | OTHER_BELOW => fence(below, true),
         OWN_AT | OTHER_AT => fence(epoch, true),
         OWN_ABOVE | OTHER_ABOVE => fence(epoch + 1, true),
         // Above, where a closed fence that counted would do most harm.
         OWN_CLOSED | OTHER_CLOSED => fence(epoch + 1, false),
+        OWN_COPYING_BELOW | OTHER_COPYING_BELOW => copy(below),
+        OWN_COPYING_AT | OTHER_COPYING_AT => copy(epoch),
+        OWN_COPYING_ABOVE | OTHER_COPYING_ABOVE => copy(epoch + 1),
         _ => Inside::Ready { uuid, fence: None },
     }
 }

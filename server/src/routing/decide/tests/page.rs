@@ -105,10 +105,15 @@ fn documents() -> Vec<Row> {
         row(known, PRESENT, ABOVE, NOT_READ, Need("LEDGER"), "fence above, to be read again"),
         row(known, PRESENT, ABOVE, READ, Refused("PLACEMENT_CONFLICT"), "fence above"),
         row(known, PRESENT, ABOVE, READ_FAILED, Refused("ROUTE_UNKNOWN"), "fence above, unreadable"),
+        // Silent: moves begin with a record, so that a copy without one is ahead of the ledger, too.
+        row(ANY_NONE, PRESENT, COPYING, NOT_READ, Need("LEDGER"), "none, COPYING, the ledger to be read again"),
+        row(ANY_NONE, PRESENT, COPYING, READ, Refused("PLACEMENT_CONFLICT"), "none, COPYING"),
+        row(ANY_NONE, PRESENT, COPYING, READ_FAILED, Refused("ROUTE_UNKNOWN"), "none, COPYING, unreadable"),
         // §5 •: a database which this process saw missing needs a ledger read before it is served again.
         row(DEDICATED, PRESENT, ANY, RETURNED | NOT_READ, Need("LEDGER"), "it was missing"),
         row(DEDICATED, PRESENT, ANY, RETURNED, Refused("ROUTE_UNKNOWN"), "it was missing, and the ledger is not read"),
-        // Row 5.
+        // Row 5. A copy whose move has come to its end is opened behind the call.
+        row(DEDICATED, listed_or_unknown, OWN_COPYING, 0, Dedicated, "DEDICATED, its copy not opened yet"),
         row(DEDICATED, listed_or_unknown, ANY, 0, Dedicated, "DEDICATED, listed or Unknown"),
         // Row 6, and §4 "Several servers": it follows a registration if the recorded uuid is there.
         row(DEDICATED, gone, ANY, 0, Need("FOLLOWED"), "registered elsewhere, to be proved").followed(FOLLOWED_UNSEEN),
@@ -124,8 +129,10 @@ fn documents() -> Vec<Row> {
         row(ANY_SYSTEM, TWO_SERVERS, ANY, 0, System(None), "SYSTEM, listed twice"),
         // §5 •: a released database that is listed again gets fence MOVED at first sight, before anything else.
         row(RELEASED, PRESENT, NOT_LOOKED, 0, Need("INSIDE"), "released, and one is listed"),
-        row(RELEASED, PRESENT, OWN_CLOSED, 0, System(Some(NotUsable)), "released, and its fence closed"),
+        row(RELEASED, PRESENT, OWN_CLOSED | OWN_COPYING, 0, System(Some(NotUsable)), "released, and its fence closed"),
         row(RELEASED, PRESENT, OWN, 0, Act("RETIRE"), "released, and listed again"),
+        // §7: what lies there is the copy of a move that was taken back, and nobody's truth: never taken over.
+        row(ANY_SYSTEM, PRESENT, COPYING, 0, System(Some(RowsInSystemDatabase)), "SYSTEM, COPYING: never taken over"),
         // Row 7.
         row(ANY_SYSTEM, PRESENT, READY, NOT_COUNTED, Need("ROWS"), "SYSTEM, ready"),
         row(ANY_SYSTEM, PRESENT, READY, NO_ROWS, Act("TAKE_OVER"), "SYSTEM, ready, empty"),
