@@ -70,7 +70,7 @@ impl Mover<'_> {
         let (plan, moves) = (&self.plan, self.moves);
         let app = moves.router.naming.documents_app();
         let writer = moves.router.writer(app, &plan.solution, moves.step());
-        writer.begin_move(plan.epoch, move_id, plan.to, plan.instead, plan.system.uuid, &self.principal).await
+        writer.begin_move(plan.epoch, move_id, plan.to, plan.system.uuid, &self.principal).await
     }
 
     async fn carry(&self, move_id: Uuid, begun: Instant) -> Result<Epoch, Stopped> {

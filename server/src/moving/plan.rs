@@ -1,14 +1,12 @@
 //! What a move would do, and whether it may: everything that is checked before anything is changed.
 
-use uuid::Uuid;
-
 use super::{
     follow::{Moves, Progress, Step},
     side::{At, Side},
 };
 use crate::{
     domain::{Call, Deadline, Epoch, Error, Login, Placement, Result, SolutionId, Violation},
-    routing::{Ask, Going, Intent, evidence::Found},
+    routing::{Ask, Intent, evidence::Found},
 };
 
 /// What an operator asks for.
@@ -37,8 +35,6 @@ pub(super) struct Plan {
     pub(super) system: Side,
     /// In the source.
     pub(super) rows: i64,
-    /// The move to go on with.
-    pub(super) instead: Option<Uuid>,
 }
 
 impl Plan {
@@ -61,16 +57,13 @@ impl Moves {
         self.router.refresh(call).await;
         let app = self.router.naming.documents_app();
         let ask = Ask::operating(call, &wish.solution, app, Intent::Write);
-        let going = self.router.writer(app, &wish.solution, call.deadline).going().await?;
-        let going = match going {
-            Some(going) if going.silent < self.settings.stale_after => return Err(Error::RouteMoving),
-            Some(going) if going.to != wish.to => {
-                // Given up by whoever made it, and not wanted any more.
-                self.take_back(&wish.solution, &going, call.principal.id()).await?;
-                None
-            }
-            going => going,
-        };
+        match self.router.writer(app, &wish.solution, call.deadline).going().await? {
+            Some(going) if going.silent < self.settings.stale_after || wish.dry_run => return Err(Error::RouteMoving),
+            // Given up by whoever made it. Never gone on with at the same epoch: should he wake up, it is the epoch that
+            // keeps him from opening the target once more and emptying what was copied after him.
+            Some(going) => drop(self.take_back(&wish.solution, &going, call.principal.id()).await?),
+            None => {}
+        }
         let there = || {
             let message = match wish.to {
                 Placement::Dedicated => "its documents are in its own database",
@@ -78,20 +71,18 @@ impl Moves {
             };
             Progress::at(Step::Done, 0, message.to_owned())
         };
-        if going.is_none() {
-            let resolved = self.router.resolve(&ask).await;
-            match &resolved {
-                Ok(route) if route.placement == wish.to => return Ok(Err(there())),
-                Ok(_) => {}
-                // It may not be in the system database, where it is.
-                Err(Error::IsolationRequired) if wish.to == Placement::Dedicated => {}
-                Err(_) => return resolved.map(|_| Err(there())),
-            }
+        let resolved = self.router.resolve(&ask).await;
+        match &resolved {
+            Ok(route) if route.placement == wish.to => return Ok(Err(there())),
+            Ok(_) => {}
+            // It may not be in the system database, where it is.
+            Err(Error::IsolationRequired) if wish.to == Placement::Dedicated => {}
+            Err(_) => return resolved.map(|_| Err(there())),
         }
-        self.lay_out(&ask, call.deadline, wish, going).await.map(Ok)
+        self.lay_out(&ask, call.deadline, wish).await.map(Ok)
     }
 
-    async fn lay_out(&self, ask: &Ask<'_>, deadline: Deadline, wish: &Wish, going: Option<Going>) -> Result<Plan> {
+    async fn lay_out(&self, ask: &Ask<'_>, deadline: Deadline, wish: &Wish) -> Result<Plan> {
         let router = &self.router;
         if wish.to == Placement::System && router.requires_dedicated(&wish.solution) {
             return Err(Error::IsolationRequired);
@@ -105,22 +96,10 @@ impl Moves {
         let (uuid, _) = router.enter_own(ask, &found).await?;
         let login = router.naming.documents_app().login(&wish.solution);
         let own = Side { target: found.target.clone(), uuid, login };
-        let epoch = match (&going, router.recorded(&router.naming.documents_app().name, &wish.solution)) {
-            (Some(going), _) => going.epoch,
-            (None, Some(record)) => record.epoch,
-            // Nothing was ever written: nothing to move.
-            (None, None) => return Err(Error::IsolationRequired),
-        };
-        let mut plan = Plan {
-            solution: wish.solution.clone(),
-            to: wish.to,
-            epoch,
-            found,
-            own,
-            system,
-            rows: 0,
-            instead: going.map(|going| going.move_id),
-        };
+        // Nothing was ever written: nothing to move.
+        let recorded = router.recorded(&router.naming.documents_app().name, &wish.solution);
+        let epoch = recorded.ok_or(Error::IsolationRequired)?.epoch;
+        let mut plan = Plan { solution: wish.solution.clone(), to: wish.to, epoch, found, own, system, rows: 0 };
         let at = |side, deadline| At { side, pools: router.pools(), solution: &wish.solution, deadline };
         let rows = at(plan.source(), deadline).count().await?;
         // That it can be entered, and has the same schema.

@@ -29,15 +29,16 @@ pub(super) async fn purge(moves: &Arc<Moves>, call: &Call, wish: &Wish) -> Resul
     }
     // Nothing is removed while the place that serves the solution does not.
     router.try_enter(&ask, &route).await?;
-    let side = match wish.to {
+    let (side, fence) = match wish.to {
         Placement::Dedicated => {
             let (target, uuid) = router.system_side().ok_or(Error::RouteUnknown("the ledger was never read"))?;
-            Side { target, uuid, login: Login::Runtime }
+            (Side { target, uuid, login: Login::Runtime }, None)
         }
         Placement::System => {
             let found = router.own_database(&ask)?;
-            let (uuid, _) = router.enter_own(&ask, &found).await?;
-            Side { target: found.target, uuid, login: router.naming.documents_app().login(&wish.solution) }
+            let (uuid, fence) = router.enter_own(&ask, &found).await?;
+            let login = router.naming.documents_app().login(&wish.solution);
+            (Side { target: found.target, uuid, login }, fence)
         }
     };
     let at = At { side: &side, pools: router.pools(), solution: &wish.solution, deadline: call.deadline };
@@ -45,6 +46,10 @@ pub(super) async fn purge(moves: &Arc<Moves>, call: &Call, wish: &Wish) -> Resul
     let message = format!("{rows} old rows in {}", side.target);
     if wish.dry_run {
         return Ok(over(Progress::at(Step::Prepare, rows, format!("would remove {message}"))));
+    }
+    if wish.to == Placement::System && rows > 0 && fence.is_some_and(|fence| !fence.active) {
+        // Its fence may not have followed the end of the move yet, or another move was taken back.
+        moves.shut_own(&side, &wish.solution, route.epoch).await?;
     }
     let purge = Uuid::new_v4();
     if rows == 0 || !at.open_purge(route.epoch, purge).await? {

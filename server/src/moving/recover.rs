@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::{
     follow::Moves,
     side::{At, Side},
 };
 use crate::{
-    domain::{Error, Login, Placement, Result, SolutionId},
+    domain::{Epoch, Error, Login, Placement, Result, SolutionId},
     routing::{Ask, Going},
 };
 
@@ -61,7 +63,7 @@ impl Moves {
         Ok(true)
     }
 
-    async fn tidy(&self, solution: &SolutionId, going: &Going, epoch: i64, home: Placement) -> Result<()> {
+    async fn tidy(&self, solution: &SolutionId, going: &Going, epoch: Epoch, home: Placement) -> Result<()> {
         let router = &self.router;
         let ask = Ask::behind(solution, router.naming.documents_app(), self.step());
         match home {
@@ -71,28 +73,41 @@ impl Moves {
                 router.open_own(solution, &found.target, uuid, epoch, self.step()).await?;
                 let (target, uuid) = router.system_side().ok_or(Error::RouteUnknown("the ledger was never read"))?;
                 let side = Side { target, uuid, login: Login::Runtime };
-                self.clear(&side, solution, going).await?;
-                At { side: &side, pools: router.pools(), solution, deadline: self.step() }
-                    .close_purge(going.move_id)
-                    .await
-                    .map(drop)
+                self.clear(&side, solution, going.move_id).await?;
+                self.at(&side, solution).close_purge(going.move_id).await.map(drop)
             }
             Placement::System => {
                 let found = router.own_database(&ask)?;
-                let (uuid, fence) = router.enter_own(&ask, &found).await?;
-                if fence.is_some_and(|fence| fence.copying) {
-                    let login = router.naming.documents_app().login(solution);
-                    let side = Side { target: found.target.clone(), uuid, login };
-                    self.clear(&side, solution, going).await?;
-                    router.close_own_at(solution, &found.target, epoch, self.step()).await?;
-                }
-                Ok(())
+                let (uuid, _) = router.enter_own(&ask, &found).await?;
+                let login = router.naming.documents_app().login(solution);
+                self.shut_own(&Side { target: found.target, uuid, login }, solution, epoch).await
             }
         }
     }
 
-    async fn clear(&self, side: &Side, solution: &SolutionId, going: &Going) -> Result<()> {
-        let at = At { side, pools: self.router.pools(), solution, deadline: self.step() };
-        at.clear(|| self.step(), going.move_id).await
+    /// Shuts the own database of a solution that lives in the system database at `epoch`: movers that were taken back are
+    /// refused there from here on, and what they have copied is removed.
+    pub(super) async fn shut_own(&self, side: &Side, solution: &SolutionId, epoch: Epoch) -> Result<()> {
+        if self.router.seal_own(solution, &side.target, epoch, self.step()).await? {
+            return Ok(());
+        }
+        // Under an id of its own: the mover's last transaction is waited for, and it begins no other. Below the epoch, where
+        // the next move has its copy.
+        let shut = Uuid::new_v4();
+        if self.at(side, solution).open_copy(epoch - 1, shut).await? {
+            self.clear(side, solution, shut).await?;
+            if self.at(side, solution).close_purge(shut).await? {
+                self.router.seal_own(solution, &side.target, epoch, self.step()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn clear(&self, side: &Side, solution: &SolutionId, id: Uuid) -> Result<()> {
+        self.at(side, solution).clear(|| self.step(), id).await
+    }
+
+    fn at<'s>(&'s self, side: &'s Side, solution: &'s SolutionId) -> At<'s> {
+        At { side, pools: self.router.pools(), solution, deadline: self.step() }
     }
 }

@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-statement!(MOVE_BEGIN, "move_begin.sql", TEXT, TEXT, INT8, UUID, TEXT, UUID);
+statement!(MOVE_BEGIN, "move_begin.sql", TEXT, TEXT, INT8, UUID, TEXT);
 statement!(MOVE_READ, "move_read.sql", TEXT, TEXT);
 statement!(MOVE_ALIVE, "move_alive.sql", TEXT, UUID);
 statement!(MOVE_TO_DEDICATED, "move_to_dedicated.sql", TEXT, TEXT, INT8, UUID, TEXT, TEXT, OID, UUID);
@@ -62,14 +62,13 @@ impl LedgerWriter<'_> {
         }))
     }
 
-    /// Begins a move, or takes over the one with id `instead`. False if the placement is not so any more. A solution in the
-    /// system database has a fence there afterwards.
+    /// Begins a move. False if the placement is not so any more, or a move is going on: one that has fallen silent is taken
+    /// back first, so that two movers never share an epoch. A solution in the system database has a fence there afterwards.
     pub(crate) async fn begin_move(
         &self,
         epoch: Epoch,
         move_id: Uuid,
         to: Placement,
-        instead: Option<Uuid>,
         system: Uuid,
         principal: &str,
     ) -> Result<bool> {
@@ -81,7 +80,7 @@ impl LedgerWriter<'_> {
             first.push((&FENCE_FIRST_WRITE, fence));
         }
         let word = to.as_str();
-        let begin: &[&(dyn ToSql + Sync)] = &[&company, &app, &epoch, &move_id, &word, &instead];
+        let begin: &[&(dyn ToSql + Sync)] = &[&company, &app, &epoch, &move_id, &word];
         first.push((&MOVE_BEGIN, begin));
         let (mut transaction, answers) = self.begin(&first).await?;
         if answers.last().is_none_or(Vec::is_empty) {

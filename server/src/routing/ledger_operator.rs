@@ -20,7 +20,7 @@ use crate::{
 };
 
 statement!(REGISTER, "register.sql", TEXT, TEXT, TEXT, TEXT, TEXT);
-statement!(SETTLE_DEDICATED, "settle_dedicated.sql", TEXT, TEXT, TEXT, TEXT, OID, UUID, INT8);
+statement!(SETTLE_DEDICATED, "settle_dedicated.sql", TEXT, TEXT, TEXT, TEXT, OID, UUID, INT8, INT8);
 statement!(SETTLE_SYSTEM, "settle_system.sql", TEXT, TEXT, INT8, UUID);
 statement!(SYSTEM_FENCE, "system_fence.sql", TEXT);
 statement!(ACCEPT_SERVER, "accept_server.sql", TEXT, TEXT);
@@ -70,12 +70,13 @@ impl LedgerWriter<'_> {
         commit(transaction).await.map(drop)
     }
 
-    /// Records the pair as DEDICATED there, at an epoch above `seen` and all others; none while it is being moved.
+    /// Records the pair as DEDICATED there, at an epoch above `seen` and all others; none while it is being moved, or
+    /// if it is not `recorded` at that epoch any more.
     pub(super) async fn settle_dedicated(
         &self,
         found: &Found,
         uuid: Option<Uuid>,
-        seen: Epoch,
+        (recorded, seen): (Option<Epoch>, Epoch),
         principal: &str,
     ) -> Result<Option<Epoch>> {
         let (company, app): (&str, &str) = (self.solution.as_str(), self.app);
@@ -83,7 +84,7 @@ impl LedgerWriter<'_> {
         let (mut transaction, standing) = self.begin_settling().await?;
         let above = seen.max(standing.epoch) + 1;
         let settled = transaction
-            .query(&SETTLE_DEDICATED, &[&company, &app, &server, &name, &found.oid, &uuid, &above])
+            .query(&SETTLE_DEDICATED, &[&company, &app, &server, &name, &found.oid, &uuid, &above, &recorded])
             .await
             .map_err(|error| match error.failure() {
                 Some(Failure::UniqueViolation) => {

@@ -45,6 +45,7 @@ statement!(DURABLE, "durable.sql",);
 statement!(RECORD_DEDICATED, "record_dedicated.sql", TEXT, TEXT, TEXT, TEXT, OID, UUID);
 statement!(TURN_DEDICATED, "turn_dedicated.sql", TEXT, TEXT, TEXT, TEXT, OID, UUID, INT8);
 statement!(FENCE_MOVED, "fence_moved.sql", TEXT, INT8);
+statement!(SEAL, "seal.sql", TEXT, INT8);
 statement!(FENCE_ACTIVE, "fence_active.sql", TEXT, INT8, UUID);
 statement!(AUDIT, "audit.sql", TEXT, TEXT, TEXT, INT8);
 statement!(ADOPT_OID, "adopt_oid.sql", TEXT, TEXT, INT8, UUID, OID);
@@ -250,6 +251,18 @@ pub(super) async fn retire_fence(
 ) -> Result<()> {
     let company = solution.as_str();
     write_alone(connection, company, deadline, (&FENCE_MOVED, &[&company, &epoch])).await.map(drop)
+}
+
+/// Keeps out movers that were taken back below `epoch`, and may go on all the same. False if the copy of one lies there.
+pub(super) async fn seal_fence(
+    connection: Connection,
+    solution: &SolutionId,
+    epoch: Epoch,
+    deadline: Deadline,
+) -> Result<bool> {
+    let company = solution.as_str();
+    let sealed = write_alone(connection, company, deadline, (&SEAL, &[&company, &epoch])).await?;
+    Ok(!sealed.is_empty())
 }
 
 /// The fence of the solution, if there is a row.

@@ -179,8 +179,19 @@ impl Router {
             return Err(Error::RouteUnknown("its server is not in the ledger yet"));
         }
         let seen = seen.max(self.seen_epoch(&ask));
+        let record = self.recorded(&decision.app.name, decision.solution);
+        if let Some(record) = &record
+            && ask.is_documents
+        {
+            // Movers that were taken back before, and go on, copy nothing into what is accepted here.
+            let below = record.epoch - Epoch::from(record.placement() == Placement::Dedicated);
+            if !self.seal_own(decision.solution, &found.target, below, deadline).await? {
+                return Err(Error::PlacementConflict("its database has become the target of a move"));
+            }
+        }
+        let epochs = (record.map(|record| record.epoch), seen);
         let writer = self.writer(decision.app, decision.solution, deadline);
-        let settled = writer.settle_dedicated(&found, uuid, seen, decision.call.principal.id()).await?;
+        let settled = writer.settle_dedicated(&found, uuid, epochs, decision.call.principal.id()).await?;
         let Some(epoch) = settled else { return Err(Error::RouteMoving) };
         self.metrics.ledger_changed(false);
         tracing::warn!(solution = %decision.solution, app = %decision.app.name, database = %found.target, epoch, "accepted a database");

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{
     evidence::{Fence, Found, Inside, Presence, Record, RecordedAt, Replaced},
     gather::Gathered,
-    ledger_write::{activate_fence, checkout, retire_fence},
+    ledger_write::{activate_fence, checkout, retire_fence, seal_fence},
     resolve::Ask,
     router::Router,
 };
@@ -76,6 +76,19 @@ impl Router {
         let login = self.naming.documents_app().login(solution);
         let connection = checkout(&self.pools, target, &login, deadline).await?;
         retire_fence(connection, solution, epoch, deadline).await
+    }
+
+    /// Keeps movers that began below `epoch` out of a solution's own database. False if the copy of one lies there.
+    pub(crate) async fn seal_own(
+        &self,
+        solution: &SolutionId,
+        target: &DatabaseTarget,
+        epoch: Epoch,
+        deadline: Deadline,
+    ) -> Result<bool> {
+        let login = self.naming.documents_app().login(solution);
+        let connection = checkout(&self.pools, target, &login, deadline).await?;
+        seal_fence(connection, solution, epoch, deadline).await
     }
 
     /// The record of a pair, as read last.

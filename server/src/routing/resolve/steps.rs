@@ -88,6 +88,14 @@ impl Router {
             Act::TakeOver { found, uuid } => {
                 // Whatever comes of it, the rows that were counted before are old news.
                 self.looks.forget(found);
+                // Since the look a mover may have begun to copy that was taken back and does not know it. From here on
+                // it is refused; at epoch 0 nothing was taken back yet.
+                if let Some(epoch) = epoch.filter(|epoch| *epoch > 0)
+                    && !self.seal_own(ask.solution, &found.target, epoch, ask.deadline).await?
+                {
+                    gathered.looks.retain(|(seen, _)| seen.target != found.target);
+                    return Ok(());
+                }
                 let registered = self.registered(ask, table);
                 writer.take_over(found, *uuid, epoch, &registered, ask.principal).await
             }
