@@ -5,21 +5,32 @@
 //! one caller, `steps` who may do what next. One solution, one database of its own (made again at most once), a
 //! handful of writes.
 //!
-//! Not modelled: time (a reading call here relies on no absence seen before it), registrations, moves, apps whose
-//! tables are not ours. What operators are asked for is assumed, see [`Scenario::reconnected`] and
-//! [`Scenario::caught_up`]; two tests show that each assumption is needed.
+//! Moves are in it: `moving` says who plans what, `mover` what he does, a transaction a step; `moves` checks them.
+//!
+//! Not modelled: time (a reading call here relies on no absence seen before it, and every mover is late), registrations
+//! of another name, apps whose tables are not ours. What operators are asked for is assumed, see [`Scenario::reconnected`] and
+//! [`Scenario::caught_up`]; tests show that each assumption is needed.
 
 mod call;
+mod mover;
+mod moves;
+mod moving;
 mod replica;
 mod steps;
 mod world;
 
-use stateright::{Checker, Model, Property};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+};
+
+use stateright::{Checker, HasDiscoveries, Model, Property};
 
 use self::{
+    moving::Next,
     replica::{Replica, Task},
     steps::Step,
-    world::{Fence, Ledger, Left, Own, Place, World},
+    world::{Fence, Ledger, Left, Own, Place, State, World},
 };
 use super::decide::{Act, Verdict};
 use crate::domain::Error;
@@ -41,6 +52,18 @@ struct Scenario {
     /// A backup is restored only when every process and snapshot has seen the last change: the one that has not
     /// cannot know that anything was lost.
     caught_up: bool,
+    /// Processes look at databases which they do not use.
+    looks: bool,
+    /// Worlds from which the solution is served in the end, when everybody has stopped.
+    good: Arc<Mutex<HashSet<World>>>,
+}
+
+impl Scenario {
+    fn ends_well(&self, world: &World) -> bool {
+        let abandoned = world.abandoned();
+        let is_known = self.good.lock().unwrap().contains(&abandoned);
+        is_known || abandoned.clone().is_served_in_the_end() && self.good.lock().unwrap().insert(abandoned)
+    }
 }
 
 impl Model for Scenario {
@@ -60,6 +83,7 @@ impl Model for Scenario {
         next.take(step);
         // Replicas are alike: which is which tells no states apart.
         next.replicas.sort_unstable();
+        next.movers.sort_unstable();
         (next != *world).then_some(next)
     }
 
@@ -74,15 +98,44 @@ impl Model for Scenario {
             Property::always("at most one place admits writes", |_, world: &World| {
                 let released = world.ledger.record.map_or(0, |record| record.released);
                 let own = world.listed().filter(|own| own.made != released);
-                let own = own.is_some_and(|own| own.fence.is_some_and(|fence| fence.active));
-                let system = world.ledger.fence.is_none_or(|fence| fence.active);
+                let own = own.is_some_and(|own| own.fence.is_some_and(Fence::is_active));
+                let system = world.ledger.fence.is_none_or(Fence::is_active);
                 // A released database is closed at first sight, and a restored ledger is what it is: nobody may be
                 // sent there, see the two before.
                 !(own && system) || world.restored
             }),
+            Property::always("the two places never both admit writes", |_, world: &World| {
+                let own = world.listed().is_some_and(|own| own.fence.is_some_and(Fence::is_active));
+                let system = world.ledger.fence.is_none_or(Fence::is_active);
+                // Also what a move has left; a database that was given up while it was away is another matter.
+                !(own && system) || world.restored || world.given_up
+            }),
+            Property::always("the recorded place holds every acknowledged write", |_, world: &World| {
+                let there = match world.place() {
+                    Place::Own(made) => world.own.is_some_and(|own| own.made == made),
+                    Place::System => true,
+                };
+                !there || world.restored || world.acknowledged & !world.rows(world.place()) == 0
+            }),
+            Property::always("no unfinished copy is served", |_, world: &World| {
+                let own = world.own.is_some_and(|own| own.torn && own.fence.is_some_and(Fence::is_active));
+                let system = world.ledger.torn && world.ledger.fence.is_none_or(Fence::is_active);
+                !own && !system
+            }),
+            Property::always("what was removed stays so", |_, world: &World| {
+                !world.is_served() || world.given_up || world.removed & world.rows(world.place()) == 0
+            }),
+            Property::always(
+                "the solution is served in the end, and can be moved",
+                |scenario: &Self, world: &World| {
+                    let is_moved = world.ids > 0 && !world.restored;
+                    !is_moved || world.listed().is_none_or(|own| !own.ready) || scenario.ends_well(world)
+                },
+            ),
             Property::always("no acknowledged write lies behind a closed fence", |_, world: &World| {
                 let elsewhere = world.own.as_ref().map_or(0, |own| own.rows);
-                let closed = world.ledger.fence.is_some_and(|fence| !fence.active);
+                // A source is closed while it is copied.
+                let closed = world.ledger.fence.is_some_and(|fence| fence.state == State::Moved);
                 !(closed && world.acknowledged & world.ledger.rows & !elsewhere != 0)
             }),
             Property::always("DEDICATED never turns into SYSTEM without a release", |_, world: &World| {
@@ -124,6 +177,12 @@ impl Model for Scenario {
             Property::sometimes("a released database is closed", |_, world: &World| {
                 verdict(world, |verdict| matches!(verdict, Verdict::Act(Act::Retire { .. })))
             }),
+            Property::sometimes("a move is finished", |_, world: &World| {
+                world.ids > 0 && world.movers.iter().any(|mover| mover.next == Next::Finish)
+            }),
+            Property::sometimes("a move is taken back", |_, world: &World| {
+                world.movers.iter().any(|mover| matches!(mover.next, Next::Tidy { .. }))
+            }),
             Property::sometimes("a snapshot carries a dedicated solution", |_, world: &World| {
                 world.tasks(|task| matches!(task, Task::Routed { by_snapshot: true, .. })) > 0
             }),
@@ -131,7 +190,7 @@ impl Model for Scenario {
     }
 
     fn within_boundary(&self, world: &World) -> bool {
-        world.ledger.change <= 6
+        world.ledger.change <= if world.ids > 0 { 12 } else { 6 }
     }
 }
 
@@ -173,7 +232,12 @@ fn check(scenario: Scenario, expected: &[&'static str]) {
 /// Looks for a way to break `property`: what is assumed otherwise is needed.
 fn found(scenario: Scenario, property: &'static str) {
     let depth = scenario.depth;
-    let checker = scenario.checker().target_max_depth(depth).spawn_bfs().join();
+    let checker = scenario
+        .checker()
+        .target_max_depth(depth)
+        .finish_when(HasDiscoveries::AnyOf([property].into()))
+        .spawn_bfs()
+        .join();
     println!("{} unique states", checker.unique_state_count());
     println!("{}", told(&checker.assert_any_discovery(property)));
 }
@@ -191,10 +255,9 @@ fn told(path: &stateright::Path<World, Step>) -> String {
 /// A solution that was taken over when the ledger was like that: every process knows, and one write is acknowledged.
 fn taken_over(before: Ledger, replicas: usize, left: Left) -> World {
     let mut world = World { ledger: before, left, acknowledged: 1, writes: 1, ..World::default() };
-    world.own =
-        Some(Own { made: 1, listed: true, ready: true, fence: Some(Fence { epoch: 1, active: true }), rows: 1 });
+    world.own = Some(Own { made: 1, listed: true, ready: true, fence: Some(Fence::active(1)), rows: 1, torn: false });
     world.ledger.write(Place::Own(1), 1, 0);
-    world.ledger.fence = Some(Fence { epoch: 1, active: false });
+    world.ledger.fence = Some(Fence::moved(1));
     let mut replica = Replica::default();
     replica.read(&world.ledger, left.crashes > 0);
     replica.scan(&world);
@@ -203,7 +266,7 @@ fn taken_over(before: Ledger, replicas: usize, left: Left) -> World {
 }
 
 fn scenario(start: World, writes: u8, depth: usize) -> Scenario {
-    Scenario { start, calls: 2, writes, depth, reconnected: true, caught_up: true }
+    Scenario { start, calls: 2, writes, depth, reconnected: true, caught_up: true, looks: true, good: Arc::default() }
 }
 
 /// Three replicas, nothing fails but what they do to each other: first writes, taking over, slow writes.
@@ -233,7 +296,7 @@ fn failures_never_lead_elsewhere() {
 #[test]
 fn an_empty_recorded_solution_is_taken_over_or_written_to_but_not_both() {
     let left = Left { failures: 1, ..Left::default() };
-    let own = Some(Own { made: 1, listed: true, ready: true, fence: None, rows: 0 });
+    let own = Some(Own { made: 1, listed: true, ready: true, fence: None, rows: 0, torn: false });
     let mut start = World { ledger: recorded_system(), own, left, ..World::default() };
     let mut replica = Replica::default();
     replica.read(&Ledger::default(), false);
@@ -310,7 +373,7 @@ fn a_restore_needs_routers_that_had_read_the_ledger() {
 
 /// The ledger of a solution that was recorded as SYSTEM, and has no rows any more.
 fn recorded_system() -> Ledger {
-    let mut ledger = Ledger { fence: Some(Fence { epoch: 0, active: true }), ..Ledger::default() };
+    let mut ledger = Ledger { fence: Some(Fence::active(0)), ..Ledger::default() };
     ledger.write(Place::System, 0, 0);
     ledger
 }

@@ -4,7 +4,7 @@
 
 use super::{
     replica::{Ask, Catalog, Counted, Inside, Intent, Look, Read, Replica, Task},
-    world::{Fence, Place, World},
+    world::{Fence, Place, Slip, State, World},
 };
 use crate::routing::decide::{Act, Need, Verdict};
 
@@ -17,7 +17,7 @@ impl World {
             Task::Activating { intent, made, epoch, again } => {
                 let Some(own) = self.listed_mut().filter(|own| own.made == made && answers) else { return Task::Idle };
                 if own.fence.is_none_or(|fence| fence.epoch < epoch) {
-                    own.fence = Some(Fence { epoch, active: true });
+                    own.fence = Some(Fence::active(epoch));
                 }
                 if intent == Intent::Look {
                     return Task::Idle;
@@ -95,7 +95,7 @@ impl World {
         if self.ledger.record.is_none() {
             self.ledger.write(Place::System, epoch, 0);
         }
-        self.ledger.fence.get_or_insert(Fence { epoch: 0, active: true });
+        self.ledger.fence.get_or_insert(Fence::active(0));
     }
 
     /// Compare and set, the fence, COMMIT. Without an answer to it, nobody knows.
@@ -103,7 +103,7 @@ impl World {
         let as_expected = match (expected, self.ledger.record) {
             (None, None) => true,
             (Some(epoch), Some(record)) => {
-                record.place == Place::System && record.epoch == epoch && record.released != made
+                record.place == Place::System && record.epoch == epoch && record.released != made && !record.moving
             }
             _ => false,
         };
@@ -113,7 +113,7 @@ impl World {
         }
         let released = self.ledger.record.map_or(0, |record| record.released);
         self.ledger.write(Place::Own(made), epoch, released);
-        self.ledger.fence = Some(Fence { epoch, active: false });
+        self.ledger.fence = Some(Fence::moved(epoch));
         if !answers {
             return Task::Idle;
         }
@@ -176,6 +176,9 @@ impl World {
                 self.broken.in_vain |= ask.overtaken && ask.rows == Counted::Unknown;
                 let epoch = record.map(|record| record.epoch);
                 let made = u8::try_from(found.oid).unwrap();
+                if epoch.is_some_and(|epoch| epoch > 0 && !self.seal(epoch)) {
+                    return self.nothing_changed(number, ask);
+                }
                 Task::TakeOver { ask, made, epoch, locked: false }
             }
             Act::RecordSystem => {
@@ -192,7 +195,7 @@ impl World {
                     return Task::Idle;
                 };
                 if own.fence.is_none_or(|fence| fence.epoch < epoch) {
-                    own.fence = Some(Fence { epoch, active: false });
+                    own.fence = Some(Fence::moved(epoch));
                 }
                 self.broken.in_vain |= ask.retired;
                 self.replicas[number].look = None;
@@ -238,14 +241,17 @@ impl World {
         }
     }
 
-    fn look(&mut self, number: usize, answers: bool) {
+    pub(super) fn look(&mut self, number: usize, answers: bool) {
         let listed = match self.replicas[number].catalog {
             Catalog::Listed(made) => made,
             // A snapshot is confirmed before the first scan.
             Catalog::Never | Catalog::Absent => self.own.map_or(0, |own| own.made),
         };
         let inside = match self.listed() {
-            Some(own) if answers && own.made == listed && own.ready => Inside::Ready(own.fence),
+            Some(own) if answers && own.made == listed && own.ready => Inside::Ready(own.fence.map(|fence| {
+                let is_ignored = self.slip == Some(Slip::CopyIgnored) && fence.state == State::Copying;
+                Fence { state: if is_ignored { State::Moved } else { fence.state }, holder: 0, ..fence }
+            })),
             Some(own) if answers && own.made == listed => Inside::NotReady,
             _ => Inside::NotEntered,
         };

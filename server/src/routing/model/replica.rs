@@ -4,7 +4,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use uuid::Uuid;
 
-use super::world::{Fence, Ledger, Place, Record, World};
+use super::world::{Fence, Ledger, Place, Record, State, World};
 use crate::{
     config::{Isolation, Unregistered},
     domain::{DatabaseTarget, Error, SolutionId},
@@ -268,8 +268,8 @@ impl Inside {
                 uuid: uuid(made),
                 fence: fence.map(|fence| evidence::Fence {
                     epoch: i64::from(fence.epoch),
-                    active: fence.active,
-                    copying: false,
+                    active: fence.is_active(),
+                    copying: fence.state == State::Copying,
                 }),
             },
         }
@@ -299,7 +299,7 @@ fn real(record: Record) -> evidence::Record {
     evidence::Record {
         at,
         epoch: i64::from(record.epoch),
-        moving: false,
+        moving: record.moving,
         released_uuid: (record.released > 0).then(|| uuid(record.released)),
         change_number: i64::from(record.change),
         known_since: None,
@@ -317,6 +317,7 @@ fn small(record: &evidence::Record) -> Record {
         epoch: u8::try_from(record.epoch).unwrap(),
         released: record.released_uuid.map_or(0, |uuid| u8::try_from(uuid.as_u128()).unwrap()),
         change: u8::try_from(record.change_number).unwrap(),
+        moving: record.moving,
     }
 }
 

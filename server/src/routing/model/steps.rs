@@ -3,8 +3,9 @@
 
 use super::{
     Scenario,
+    moving::{Plan, Side},
     replica::{Ask, Catalog, Intent, Replica, Task, View},
-    world::{Fence, Ledger, Own, Place, World},
+    world::{Fence, Ledger, Own, Place, State, World},
 };
 
 /// One thing that happens. A number is a replica's.
@@ -29,12 +30,19 @@ pub(super) enum Step {
     Next(usize, bool),
     /// A process dies and starts, with its snapshot or without.
     Restart(usize, bool),
+    /// A move, or what an operator settled, is planned.
+    Plan(Plan),
+    /// The next step of a mover; `false`: it fails.
+    Move(usize, bool),
+    /// Whoever wrote a row removes it.
+    Remove(u8),
 }
 
 impl Scenario {
     /// What may happen.
     pub(super) fn steps(&self, world: &World, steps: &mut Vec<Step>) {
         self.outside(world, steps);
+        world.moves(steps);
         let calls = world.tasks(|task| *task != Task::Idle);
         let writing = world.tasks(|task| task.intent() == Some(Intent::Write));
         for (number, replica) in world.replicas.iter().enumerate() {
@@ -52,6 +60,7 @@ impl Scenario {
                     let record = replica.view.and_then(|view| view.record);
                     if record.is_some_and(|record| record.place == Place::System)
                         && matches!(replica.catalog, Catalog::Listed(_))
+                        && self.looks
                     {
                         steps.push(Step::Begin(number, Intent::Look));
                     }
@@ -98,10 +107,17 @@ impl Scenario {
             Place::Own(made) => world.listed().is_none_or(|own| own.made != made),
         });
         let ahead = world.listed().is_some_and(|own| {
-            own.fence
-                .is_some_and(|fence| fence.active && fence.epoch > world.ledger.record.map_or(0, |record| record.epoch))
+            own.fence.is_some_and(|fence| {
+                fence.is_active() && fence.epoch > world.ledger.record.map_or(0, |record| record.epoch)
+            })
         });
-        if left.releases > 0 && (gone || ahead && !in_use) && !world.is_locked(None) {
+        // Nothing is released to where a copy lies that nobody finished, or while a move goes on.
+        let leftover = world
+            .ledger
+            .fence
+            .is_some_and(|fence| fence.state == State::Copying || fence.state == State::Moved && fence.holder != 0);
+        let may_release = world.ledger.going.is_none() && !leftover && !world.is_locked(None);
+        if left.releases > 0 && (gone || ahead && !in_use) && may_release {
             steps.push(Step::Release);
         }
     }
@@ -113,7 +129,7 @@ impl World {
         match step {
             Step::Create { ready } => {
                 self.left.creations -= 1;
-                self.own = Some(Own { made: 1, listed: true, ready, fence: None, rows: 0 });
+                self.own = Some(Own { made: 1, listed: true, ready, fence: None, rows: 0, torn: false });
             }
             Step::Prepare => self.own.iter_mut().for_each(|own| own.ready = true),
             Step::RenameAway => {
@@ -125,10 +141,13 @@ impl World {
             Step::MakeAgain => {
                 self.left.creations -= 1;
                 let made = self.own.map_or(1, |own| own.made + 1);
-                self.own = Some(Own { made, listed: true, ready: true, fence: None, rows: 0 });
+                self.own = Some(Own { made, listed: true, ready: true, fence: None, rows: 0, torn: false });
             }
             Step::Restore => self.restore(),
             Step::Release => self.release(),
+            Step::Plan(plan) => self.plan(plan),
+            Step::Move(number, succeeds) => self.step(number, succeeds),
+            Step::Remove(row) => self.remove(row),
             Step::Scan(number) => self.replica(number, Replica::scan),
             Step::ReadLedger(number) => self.read_ledger(number),
             Step::Begin(number, intent) => {
@@ -195,20 +214,21 @@ impl World {
             Some(Place::System) | None => self.own.map_or(0, |own| own.made),
         };
         if let Some(own) = self.listed_mut().filter(|own| own.made == given_up) {
-            own.fence = Some(Fence { epoch, active: false });
+            own.fence = Some(Fence::moved(epoch));
         }
         self.ledger.write(Place::System, epoch, given_up);
-        self.ledger.fence = Some(Fence { epoch, active: true });
+        self.ledger.fence = Some(Fence::active(epoch));
         self.acknowledged &= self.ledger.rows;
+        self.given_up = true;
     }
 
     /// Locks that would have to be waited for. `but`: one's own.
-    fn is_locked(&self, but: Option<Task>) -> bool {
+    pub(super) fn is_locked(&self, but: Option<Task>) -> bool {
         let others = self.tasks(|task| match task {
             Task::Writing { place: Place::System, .. } | Task::TakeOver { locked: true, .. } => Some(*task) != but,
             _ => false,
         });
-        others > 0
+        others > 0 || self.is_copying_to(Side::System)
     }
 
     pub(super) fn is_locked_exclusively(&self) -> bool {
