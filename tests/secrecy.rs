@@ -208,7 +208,8 @@ async fn everyday(replica: &Replica, caller: &'static str, errors: &mut Errors) 
 
 /// Every method, with a canary in each text, as good as it gets and wrong in each; and what is no call at all.
 async fn nonsense(replica: &Replica, caller: &'static str, errors: &mut Errors) {
-    for method in methods() {
+    // What operators name is theirs to read in the log.
+    for method in methods().into_iter().filter(|method| !path(method).starts_with("/fbs.admin.")) {
         for text in [CANARY.to_owned(), canary("\u{7} and more"), format!("{CANARY}\0"), CANARY.repeat(1_000)] {
             let bytes = filled(&method.input(), caller, &text, 4).encode_to_vec();
             // Whatever it is: a list may well be asked for like this.
