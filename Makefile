@@ -1,7 +1,7 @@
 # What there is to do here. `make` lists it. Needs Rust; the rest is looked for, and fetched or skipped aloud.
 
 .DEFAULT_GOAL := help
-.PHONY: help dev postgres test python node grpcurl fuzz test-pg18 lint features bench break setup-doc full
+.PHONY: help dev postgres test python node grpcurl fuzz planted test-pg18 lint features bench break setup-doc full
 
 CARGO ?= cargo
 ARGS ?=
@@ -36,6 +36,9 @@ grpcurl: postgres ## A document's whole life with grpcurl, against `fbs-router d
 fuzz: postgres ## Looks for input that breaks something, each target for SECONDS (60)
 	FBS_ROUTER_FUZZ_SECONDS=$(or $(SECONDS),60) $(CARGO) test --locked --package fbs-router --lib -- --nocapture fuzz
 	FBS_ROUTER_SEED=random $(CARGO) test --locked --package fbs-router-proto --test e2e -- --nocapture random_input
+
+planted: postgres ## Plants each bug of tests/planted, and expects the test that it names to fail
+	scripts/planted $(ARGS)
 
 test-pg18: ## All tests, on a fetched PostgreSQL 18
 	PG_BINDIR="$$(scripts/postgres --fetch)" && export PG_BINDIR && $(CARGO) test --workspace --locked
