@@ -345,6 +345,48 @@ async fn moves_soon(replica: &Replica, request: MoveSolutionRequest) {
     .await;
 }
 
+/// The ledger as a dump would bring it back that was made while the solution moved.
+const RESTORED: &str = "
+    UPDATE fbs_router.fence SET state = 'FROZEN', move_id = '00000000-0000-4000-8000-000000000001'
+     WHERE company_id = 'globex';
+    ALTER TABLE fbs_router.placement DISABLE TRIGGER epoch;
+    UPDATE fbs_router.placement
+       SET placement = 'SYSTEM', epoch = 0, server = NULL, database_name = NULL, database_oid = NULL, database_uuid = NULL,
+           move_id = '00000000-0000-4000-8000-000000000001', move_direction = 'DEDICATED'
+     WHERE company_id = 'globex';
+    ALTER TABLE fbs_router.placement ENABLE TRIGGER epoch;";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_ledger_takes_no_move_back_that_has_ended_since() {
+    let world = World::new().await;
+    let extra = format!("{IMPATIENT}[ledger]\nsnapshot = \"\"\n");
+    let replica = world.replica_with(&extra).await;
+    replica.make(GLOBEX, "G-1").await;
+    world.create_own_database(GLOBEX).await;
+    moves_soon(&replica, to(Placement::Dedicated)).await;
+    replica.make(GLOBEX, "G-2").await;
+    replica.stop().await;
+    world.in_ledger(RESTORED).await;
+    let replica = world.replica_with(&extra).await;
+    soon("the move is found out to be old", async || {
+        let found = replica.refused(to(Placement::Dedicated)).await;
+        let expected = failure(Code::FailedPrecondition, "PLACEMENT_CONFLICT");
+        if found == expected { Ok(()) } else { Err(format!("{found:?}")) }
+    })
+    .await;
+    let moving = failure(Code::Unavailable, "ROUTE_MOVING");
+    assert_eq!(replica.place(GLOBEX).await.unwrap_err(), moving);
+    assert_eq!(replica.create(GLOBEX, "G-3").await.unwrap_err(), moving);
+    // As docs/operating.md says.
+    world.in_ledger("UPDATE fbs_router.placement SET move_id = NULL, move_direction = NULL").await;
+    soon("it is a conflict like any other", async || match replica.create(GLOBEX, "G-3").await {
+        Err((_, reason)) if reason == "PLACEMENT_CONFLICT" => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+    assert_eq!(world.count(SYSTEM_DATABASE, "SELECT count(*) FROM fbs_document.document WHERE name = 'G-3'").await, 0);
+}
+
 fn asked_for(name: &str, default: usize) -> usize {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }

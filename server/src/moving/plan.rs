@@ -61,7 +61,10 @@ impl Moves {
             Some(going) if going.silent < self.settings.stale_after || wish.dry_run => return Err(Error::RouteMoving),
             // Given up by whoever made it. Never gone on with at the same epoch: should he wake up, it is the epoch that
             // keeps him from opening the target once more and emptying what was copied after him.
-            Some(going) => drop(self.take_back(&wish.solution, &going, call.principal.id()).await?),
+            Some(going) => {
+                self.check_take_back(&wish.solution, &going).await?;
+                self.take_back(&wish.solution, &going, call.principal.id()).await?;
+            }
             None => {}
         }
         let there = || {

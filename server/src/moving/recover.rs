@@ -38,11 +38,32 @@ impl Moves {
         let going = self.router.writer(app, solution, self.step()).going().await?;
         match going {
             Some(going) if going.silent >= self.settings.stale_after => {
+                self.check_take_back(solution, &going).await?;
                 tracing::warn!(%solution, ?going, "a move has fallen silent and is taken back");
                 self.take_back(solution, &going, PRINCIPAL).await.map(drop)
             }
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// An old ledger never routes by itself, by taking back a move that has ended since: where neither memory nor snapshot
+    /// vouches for the record, the fence of the solution's own database has to be no further than the move.
+    pub(super) async fn check_take_back(&self, solution: &SolutionId, going: &Going) -> Result<()> {
+        let router = &self.router;
+        let app = router.naming.documents_app();
+        if router.vouches(&app.name, solution) {
+            return Ok(());
+        }
+        let ask = Ask::behind(solution, app, self.step());
+        let found = match going.to {
+            Placement::Dedicated => router.own_database(&ask)?,
+            Placement::System => router.recorded_database(&ask)?,
+        };
+        let (_, fence) = router.enter_own(&ask, &found).await?;
+        if fence.is_some_and(|fence| fence.epoch > going.epoch) {
+            return Err(Error::PlacementConflict("a move in the ledger has ended: the ledger is an old one"));
+        }
+        Ok(())
     }
 
     /// Takes a move back: the ledger first, so that a mover who goes on after all cannot commit; then what it has copied is

@@ -96,6 +96,13 @@ impl Router {
         self.table.load().ledger.placement(app, solution.as_str()).cloned()
     }
 
+    /// True if memory or snapshot vouches that the record of a pair is not an old one.
+    pub(crate) fn vouches(&self, app: &str, solution: &SolutionId) -> bool {
+        let table = self.table.load();
+        let record = table.ledger.placement(app, solution.as_str());
+        record.is_some_and(|record| table.ledger.vouches_for(record)) && !table.ledger.conflicts(app, solution)
+    }
+
     /// The system database of the documents app, and its uuid; none before the ledger was read.
     pub(crate) fn system_side(&self) -> Option<(DatabaseTarget, Uuid)> {
         Some((self.ledger_target.clone(), self.table.load().ledger.database_uuid?))
