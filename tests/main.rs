@@ -7,12 +7,14 @@
 mod admin;
 mod admin_cli;
 mod appearing;
+mod attacker;
 mod backup;
 mod bad_input;
 mod batch;
 mod callers;
 mod callers_tls;
 mod cancel;
+mod certificates;
 mod cli;
 mod client;
 mod content;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use fbs_router_client::Tls;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType, date_time_ymd};
 
 use super::{World, secret_file};
 
@@ -30,6 +30,13 @@ impl Authority {
     /// For somebody with that name.
     pub(crate) fn issue(&self, name: &str) -> Pair {
         self.sign(CertificateParams::new(vec![name.to_owned()]).unwrap())
+    }
+
+    /// For a caller with those URIs, and no other name.
+    pub(crate) fn issue_uris(&self, uris: &[&str]) -> Pair {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.subject_alt_names = uris.iter().map(|uri| SanType::URI((*uri).try_into().unwrap())).collect();
+        self.sign(params)
     }
 
     /// As [`Self::issue`], years ago.

@@ -19,7 +19,27 @@ pub(crate) fn framed(flag: u8, message: &[u8]) -> Bytes {
 
 /// Sends one body to a path and returns headers and trailers of the answer, trailers winning.
 pub(crate) async fn raw(at: SocketAddr, path: &str, headers: &[(&str, &str)], body: Bytes) -> http::HeaderMap {
-    tokio::time::timeout(LIMIT, send(at, path, headers, body)).await.expect("an answer in time").expect("an answer")
+    try_raw(at, path, headers, body).await.expect("an answer")
+}
+
+/// As [`raw`], of a call that a caller hopes to learn from: its code, and every byte of the answer as text, details decoded.
+pub(crate) async fn raw_bytes(
+    at: SocketAddr,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Bytes,
+) -> (Option<tonic::Code>, String) {
+    let answer = tokio::time::timeout(LIMIT, send(at, path, headers, body)).await.expect("an answer in time");
+    let (headers, bytes) = answer.expect("an answer");
+    let mut text = String::from_utf8_lossy(&bytes).into_owned();
+    for (name, value) in &headers {
+        text.push_str(&format!("\n{name}: {}", String::from_utf8_lossy(value.as_bytes())));
+    }
+    let status = Status::from_header_map(&headers);
+    if let Some(status) = &status {
+        text.push_str(&String::from_utf8_lossy(status.details()));
+    }
+    (status.map(|status| status.code()), text)
 }
 
 /// As [`raw`], of a call that the transport may refuse.
@@ -29,7 +49,8 @@ pub(crate) async fn try_raw(
     headers: &[(&str, &str)],
     body: Bytes,
 ) -> Result<http::HeaderMap, h2::Error> {
-    tokio::time::timeout(LIMIT, send(at, path, headers, body)).await.expect("an answer in time")
+    let answer = tokio::time::timeout(LIMIT, send(at, path, headers, body)).await.expect("an answer in time");
+    answer.map(|(headers, _)| headers)
 }
 
 /// As [`raw`], and reads the status.
@@ -38,7 +59,12 @@ pub(crate) async fn raw_status(at: SocketAddr, path: &str, headers: &[(&str, &st
     Status::from_header_map(&headers).expect("a grpc-status")
 }
 
-async fn send(at: SocketAddr, path: &str, headers: &[(&str, &str)], body: Bytes) -> Result<http::HeaderMap, h2::Error> {
+async fn send(
+    at: SocketAddr,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Bytes,
+) -> Result<(http::HeaderMap, Vec<u8>), h2::Error> {
     let stream = tokio::net::TcpStream::connect(at).await.expect("a connection");
     let (client, connection) = h2::client::Builder::new().initial_window_size(1 << 20).handshake(stream).await?;
     tokio::spawn(connection);
@@ -51,12 +77,15 @@ async fn send(at: SocketAddr, path: &str, headers: &[(&str, &str)], body: Bytes)
     let (answer, mut sending) = client.ready().await?.send_request(request.body(()).unwrap(), false)?;
     let reading = async {
         let (head, mut body) = answer.await?.into_parts();
+        let mut bytes = Vec::new();
         while let Some(chunk) = body.data().await {
-            body.flow_control().release_capacity(chunk?.len())?;
+            let chunk = chunk?;
+            body.flow_control().release_capacity(chunk.len())?;
+            bytes.extend(chunk);
         }
         let mut headers = head.headers;
         headers.extend(body.trailers().await?.unwrap_or_default());
-        Ok(headers)
+        Ok((headers, bytes))
     };
     // The service may answer before it has read everything: then the rest cannot be sent, and that is no failure.
     let writing = async {
@@ -80,7 +109,7 @@ async fn send(at: SocketAddr, path: &str, headers: &[(&str, &str)], body: Bytes)
     };
     tokio::pin!(reading);
     tokio::select! {
-        headers = &mut reading => headers,
+        answer = &mut reading => answer,
         () = writing => reading.await,
     }
 }
