@@ -404,7 +404,7 @@ async fn serve_refuses_a_powerful_role_an_open_address_and_a_bad_configuration()
     // What `serve` refuses, `check` finds.
     let open = run(&world, "check", &good, &["--listen", "0.0.0.0:0"]);
     assert_eq!(open.status.code(), Some(78));
-    assert!(text(&open.stdout).contains("mend it: listen on 127.0.0.1"), "{}", text(&open.stdout));
+    assert!(text(&open.stdout).contains("mend it: set callers.file, listen on 127.0.0.1"), "{}", text(&open.stdout));
     // All mistakes at once.
     let bad = good.replace("grpc = \"127.0.0.1:0\"", "grpc = \"nowhere\"\nnonsense = 1") + "[pool]\nmax_size = 0\n";
     refused(&bad, &[], &["listen.grpc", "nonsense", "pool.max_size"]);
