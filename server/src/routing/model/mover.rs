@@ -19,6 +19,7 @@ impl World {
         self.movers.retain(|mover| mover.next != Next::Over);
     }
 
+    #[expect(clippy::too_many_lines, reason = "one match, a step of the protocol an arm")]
     fn moved(&mut self, mover: Mover) -> Next {
         let Mover { id, to, epoch, .. } = mover;
         match mover.next {

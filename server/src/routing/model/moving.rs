@@ -275,7 +275,7 @@ impl World {
     }
 
     /// Whoever comes takes back what was going on; then the solution is served, and can be moved.
-    pub(super) fn is_served_in_the_end(mut self) -> bool {
+    pub(super) fn ends_served(mut self) -> bool {
         if !self.carry(Plan::TakeBack) || !self.answers() {
             return false;
         }
