@@ -179,6 +179,47 @@ async fn a_release_gives_up_what_is_gone_and_nothing_that_is_served() {
     assert_eq!(world.count(SYSTEM_DATABASE, audited).await, 1);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_only_down_is_neither_released_nor_exchanged_for_another() {
+    let world = World::new().await;
+    let replica = world.replica().await;
+    let acme = replica.make(ACME, "A-1").await;
+    let implementer = world.platform.implementer();
+    implementer.copy_database(TEMPLATE_DATABASE, "another").await.unwrap();
+    let unchanged = "SELECT count(*) FROM fbs_router.placement WHERE company_id = 'acme_corp' AND placement = 'DEDICATED' AND epoch = 1";
+    let exchange = RegisterSolutionRequest { database: "another".into(), ..confirmed(ACME) };
+    for (down, up) in
+        [("ALLOW_CONNECTIONS false", "ALLOW_CONNECTIONS true"), ("CONNECTION LIMIT 0", "CONNECTION LIMIT -1")]
+    {
+        world.run("postgres", &format!("ALTER DATABASE {ACME_DATABASE} WITH {down}")).await;
+        implementer.end_sessions(ACME_DATABASE).await.unwrap();
+        let unavailable = failure(Code::Unavailable, "DATABASE_UNAVAILABLE");
+        assert_eq!(replica.release(ACME).await.unwrap_err(), unavailable, "{down}");
+        assert_eq!(replica.register(exchange.clone()).await.unwrap_err(), unavailable, "{down}");
+        assert_eq!(world.count(SYSTEM_DATABASE, unchanged).await, 1, "{down}");
+        assert_eq!(world.system_rows(ACME).await, 0);
+        world.run("postgres", &format!("ALTER DATABASE {ACME_DATABASE} WITH {up}")).await;
+        soon("it is served again", async || match replica.get(ACME, &acme.document_id).await {
+            Ok(answer) if answer.database == ACME_DATABASE => Ok(()),
+            other => Err(format!("{other:?}")),
+        })
+        .await;
+    }
+    // It is served: there is nothing to decide, and nothing to exchange.
+    assert_eq!(replica.wrong(exchange).await, ["confirm"]);
+    assert_eq!(replica.get(ACME, &acme.document_id).await.unwrap().database, ACME_DATABASE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_word_of_confirmation_leaves_no_document_behind_in_the_system_database() {
+    let world = World::new().await;
+    let replica = world.replica().await;
+    let globex = replica.make("globex", "G-1").await;
+    world.create_own_database("globex").await;
+    assert_eq!(replica.wrong(confirmed("globex")).await, ["confirm"]);
+    assert_eq!(replica.get("globex", &globex.document_id).await.unwrap().database, SYSTEM_DATABASE);
+}
+
 /// The ledger as a dump from before `acme_corp` became dedicated would bring it back.
 async fn forget_acme(world: &World) {
     world.in_ledger("DELETE FROM fbs_router.placement WHERE company_id = 'acme_corp'").await;

@@ -14,7 +14,7 @@ use super::{
     resolve::{Ask, Intent},
     router::Router,
 };
-use crate::domain::{App, Call, Epoch, Error, Placement, Result, SolutionId, Violation};
+use crate::domain::{App, Call, DatabaseTarget, Epoch, Error, Placement, Result, SolutionId, Violation};
 
 /// Whose decision about which pair.
 #[derive(Debug, Clone, Copy)]
@@ -57,22 +57,16 @@ impl Router {
     pub async fn release(self: &Arc<Self>, decision: &Decision<'_>) -> Result<()> {
         self.refresh(decision.call).await;
         let ask = decision.ask(self);
-        let resolution = self.explain(&ask).await;
-        if let Ok(route) = &resolution.outcome {
-            let healthy = route.placement == Placement::Dedicated && self.serves(&ask, route).await;
-            if healthy {
+        match self.undecided(&ask).await? {
+            Standing::Dedicated(_) => {
                 return Err(invalid(
                     "solution",
                     "its own database is there and serves it; to take its documents out, move it to the system database",
                 ));
             }
-            if route.placement == Placement::System {
-                // Released already, or never dedicated.
-                return Ok(());
-            }
-        }
-        if matches!(resolution.outcome, Err(Error::RouteMoving)) {
-            return Err(Error::RouteMoving);
+            // Released already, or never dedicated.
+            Standing::System => return Ok(()),
+            Standing::Undecided => {}
         }
         if decision.app.system_database.is_none() {
             return Err(Error::IsolationRequired);
@@ -164,7 +158,21 @@ impl Router {
     async fn accept(self: &Arc<Self>, decision: &Decision<'_>) -> Result<()> {
         let ask = decision.ask(self);
         let deadline = decision.call.deadline;
+        let standing = self.undecided(&ask).await?;
         let found = self.own_database(&ask)?;
+        match standing {
+            Standing::System => {
+                return Err(invalid(
+                    "confirm",
+                    "its documents are in the system database: move it, and none is left behind",
+                ));
+            }
+            Standing::Dedicated(target) if target == found.target => return Ok(()),
+            Standing::Dedicated(_) => {
+                return Err(invalid("confirm", "its own database is there and serves it: there is nothing to decide"));
+            }
+            Standing::Undecided => {}
+        }
         let (uuid, seen) = if ask.is_documents {
             let (uuid, fence) = self.enter_accepting(&ask, &found).await?;
             if fence.is_some_and(|fence| fence.copying) {
@@ -240,10 +248,37 @@ impl Router {
         (above, Some(uuid))
     }
 
-    /// True if a call so routed could be served now.
-    async fn serves(&self, ask: &Ask<'_>, route: &super::Route) -> bool {
-        !ask.is_documents || self.try_enter(ask, route).await.is_ok()
+    /// Whether there is anything to decide about a pair. A database that is listed and cannot be entered, or a ledger or
+    /// catalog that cannot be read, leaves nothing to decide: that is the error, and no reason to give anything up.
+    async fn undecided(self: &Arc<Self>, ask: &Ask<'_>) -> Result<Standing> {
+        if ask.is_documents {
+            // A fence that is merely not open yet is opened: it is no conflict.
+            self.look_for(&Ask { intent: Intent::Look, ..*ask }).await;
+        }
+        let served = match self.resolve(ask).await {
+            Ok(route) if route.placement == Placement::System => return Ok(Standing::System),
+            Ok(route) if !ask.is_documents => Ok(route),
+            Ok(route) => self.try_enter(ask, &route).await.map(|()| route),
+            Err(error) => Err(error),
+        };
+        match served {
+            Ok(route) => Ok(Standing::Dedicated(route.database.target)),
+            Err(Error::DatabaseDetached | Error::DatabaseIdentityMismatch { .. } | Error::PlacementConflict(_)) => {
+                Ok(Standing::Undecided)
+            }
+            Err(error) => Err(error),
+        }
     }
+}
+
+/// How a pair stands, before an operator decides about it.
+enum Standing {
+    /// In the system database.
+    System,
+    /// In its own database, which serves it.
+    Dedicated(DatabaseTarget),
+    /// Its database is gone or replaced, or ledger and databases disagree.
+    Undecided,
 }
 
 impl<'d> Decision<'d> {
