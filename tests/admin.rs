@@ -321,4 +321,6 @@ async fn refreshing_routes_waits_for_a_scan_that_began_after_the_call() {
     };
     let listed = replica.routes().list_solutions(request).await.unwrap().into_inner();
     assert_eq!(listed.solutions.len(), 1);
+    let audited = "SELECT count(*) FROM fbs_router.audit WHERE action = 'refresh-routes' AND company_id = '*'";
+    assert_eq!(world.count(SYSTEM_DATABASE, audited).await, 1);
 }

@@ -193,7 +193,7 @@ async fn a_move_carries_every_row_to_the_own_database_and_back_and_purges_when_t
     assert_eq!(replica.names(GLOBEX).await.unwrap().len(), 3);
     let audit =
         "SELECT count(*) FROM fbs_router.audit WHERE company_id = 'globex' AND principal = 'anonymous' AND action = ";
-    for (action, times) in [("'move'", 3), ("'switch'", 3), ("'move-back'", 0)] {
+    for (action, times) in [("'move'", 3), ("'switch'", 3), ("'move-back'", 0), ("'purge'", 2)] {
         assert_eq!(world.count(SYSTEM_DATABASE, &format!("{audit}{action}")).await, times, "{action}");
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     domain::App,
     postgres::{Facts, Failure, PostgresServer, SchemaState, prove, unsafe_settings},
     rpc::tokens::Tokens,
+    service::loss,
 };
 
 /// Longest one probe may take.
@@ -89,7 +90,8 @@ async fn server(config: &Config, settings: &config::Server, allowed: Allowed) ->
     };
     findings.push(Finding { subject, problem });
     if !allowed.unsafe_durability {
-        findings.push(durability(&settings.name, &lossy));
+        let problem = loss(&lossy).map(|(what, remedy)| Problem { what, remedy });
+        findings.push(Finding { subject: format!("durability of Postgres server `{}`", settings.name), problem });
     }
     let mut seen = Vec::new();
     for app in config.naming.apps().iter().filter(|app| app.server == settings.name) {
@@ -159,15 +161,6 @@ async fn inside_ledger(
             format!("add [[server]] with name = \"{first}\" and its url to the configuration"),
         ),
     }
-}
-
-/// Whether the server keeps what it has acknowledged: `lossy` are the settings that let it not.
-pub fn durability(server: &str, lossy: &[String]) -> Finding {
-    let problem = lossy.first().map(|first| Problem {
-        what: format!("{} = off: a crash loses acknowledged writes", lossy.join(" = off, ")),
-        remedy: format!("ALTER SYSTEM SET {first} = on, and reload; or say --allow-unsafe-durability"),
-    });
-    Finding { subject: format!("durability of Postgres server `{server}`"), problem }
 }
 
 async fn probe(server: &PostgresServer, database: &str) -> Result<(Facts, Vec<String>), Problem> {

@@ -25,7 +25,10 @@ use tonic::{service::Routes as TonicRoutes, transport::Server};
 use tonic_health::server::HealthReporter;
 use tower::layer::util::{Identity, Stack};
 
-pub use self::tls::{ServerTls, TlsFileError};
+pub use self::{
+    guard::loss,
+    tls::{ServerTls, TlsFileError},
+};
 use self::{
     incoming::{Door, Encrypted, Plain},
     ops::Entrance,
@@ -180,7 +183,8 @@ impl Service {
         }
 
         let (moves, list) = Moves::new(Arc::clone(&self.router), self.config.moving.clone());
-        background.spawn(Arc::clone(&moves).make(list));
+        background.spawn(list.make());
+        background.spawn(Arc::clone(&moves).recover());
         let mut routes = TonicRoutes::builder();
         routes.add_service(health_service);
         for_callers(&mut routes, &self.config, &self.router, &self.tokens, moves);

@@ -70,9 +70,31 @@ pub struct Moves {
 /// A move, or a purge, to be made behind the calls.
 pub(super) type Work = BoxFuture<'static, ()>;
 
-/// What [`Moves::make`] is to make: one is made with every [`Moves`].
+/// What is to be made: one comes with every [`Moves`].
 #[derive(Debug)]
 pub struct WorkList(mpsc::UnboundedReceiver<Work>);
+
+// === impl WorkList ===
+
+impl WorkList {
+    /// Makes what is handed over, for as long as the process lives. Aborted, it leaves its moves to others.
+    pub async fn make(mut self) {
+        let mut making = JoinSet::new();
+        loop {
+            tokio::select! {
+                work = self.0.recv() => match work {
+                    Some(work) => drop(making.spawn(work)),
+                    None => return,
+                },
+                Some(made) = making.join_next() => {
+                    if let Err(error) = made {
+                        tracing::error!(%error, "a move ended early");
+                    }
+                }
+            }
+        }
+    }
+}
 
 // === impl Progress ===
 
@@ -98,24 +120,7 @@ impl Moves {
         (Arc::new(Self { router, settings, running: Mutex::new(HashMap::new()), work }), WorkList(list))
     }
 
-    /// Makes moves, and takes back those whose makers have fallen silent, for as long as the process lives. Aborted, it leaves
-    /// its own moves to others.
-    pub async fn make(self: Arc<Self>, mut list: WorkList) {
-        let mut making = JoinSet::new();
-        making.spawn(Arc::clone(&self).recover());
-        loop {
-            tokio::select! {
-                Some(work) = list.0.recv() => drop(making.spawn(work)),
-                Some(made) = making.join_next() => {
-                    if let Err(error) = made {
-                        tracing::error!(%error, "a move ended early");
-                    }
-                }
-            }
-        }
-    }
-
-    /// Hands work to [`Self::make`].
+    /// Hands work to the list.
     pub(super) fn hand_over(&self, work: Work) -> Result<()> {
         self.work.send(work).map_err(|_| Error::internal("nobody makes moves any more"))
     }

@@ -51,6 +51,8 @@ pub(super) async fn purge(moves: &Arc<Moves>, call: &Call, wish: &Wish) -> Resul
         // Its fence may not have followed the end of the move yet, or another move was taken back.
         moves.shut_own(&side, &wish.solution, route.epoch).await?;
     }
+    let app = router.naming.documents_app();
+    router.writer(app, &wish.solution, call.deadline).note("purge", route.epoch, call.principal.id()).await?;
     let purge = Uuid::new_v4();
     if rows == 0 || !at.open_purge(route.epoch, purge).await? {
         return Ok(over(Progress::at(Step::Done, 0, format!("nothing to remove in {}", side.target))));

@@ -18,7 +18,7 @@ const PRINCIPAL: &str = "fbs-router";
 
 impl Moves {
     /// Looks for silent moves, for as long as the process lives.
-    pub(super) async fn recover(self: Arc<Self>) {
+    pub async fn recover(self: Arc<Self>) {
         let mut tick = tokio::time::interval(self.settings.stale_after / 3);
         loop {
             tick.tick().await;

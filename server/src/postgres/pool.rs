@@ -1,34 +1,30 @@
 //! One deadpool pool a database, made on first use.
 //!
 //! Pools are keyed by [`DatabaseTarget`], so that two names of one thing cannot double its connections and the system
-//! databases are shared; and by [`Login`], so that nobody gets a connection that another role has opened. Making a pool opens nothing, so it is done under the lock: two callers cannot make two.
+//! databases are shared; and by [`Login`], so that nobody gets a connection that another role has opened. Making a pool
+//! opens nothing, so it is done under the lock: two callers cannot make two.
 //!
-//! Invariant: a [`Connection`] that leaves this file has been proved since it was opened, and goes back to its pool
+//! Invariant: a [`Connection`] that leaves this module has been proved since it was opened, and goes back to its pool
 //! only after the server has answered everything that was sent on it.
+
+mod connection;
+mod database;
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use arc_swap::ArcSwapOption;
-use deadpool_postgres::{
-    ClientWrapper, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, Timeouts,
-};
+use deadpool_postgres::{Object, PoolError};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{
-    Facts, Failure, PostgresServer, SchemaState,
-    connect::Connector,
-    prove::{Unguarded, prove, prove_connection, prove_guards},
-};
+pub use self::connection::Connection;
+use self::{connection::Unproved, database::DatabasePool};
+use super::{Failure, PostgresServer, SchemaState, prove::Unguarded};
 use crate::{
     config,
     domain::{DatabaseTarget, Deadline, Error, Login, ServerName, error::Cause},
 };
-
-/// Longest a connection with unfinished work is waited for before it is closed.
-const QUARANTINE: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Between two looks for idle connections while somebody waits for the budget.
 const ROOM: std::time::Duration = std::time::Duration::from_millis(5);
@@ -47,33 +43,6 @@ pub struct Pools {
 
 /// A database's pools, nearly always one.
 type Open = HashMap<DatabaseTarget, Vec<(Login, Arc<DatabasePool>)>>;
-
-/// The pool of one database, and what its connections proved.
-#[derive(Debug)]
-struct DatabasePool {
-    pool: Pool,
-    facts: ArcSwapOption<Facts>,
-    used: Mutex<Instant>,
-    /// The last look that found solutions kept apart here. Held while one looks: one is enough for all who wait.
-    guarded: tokio::sync::Mutex<Option<Guarded>>,
-}
-
-/// A look that found solutions kept apart.
-#[derive(Debug)]
-struct Guarded {
-    began: Instant,
-    oid: u32,
-    system_identifier: u64,
-}
-
-/// A proved connection, on loan.
-#[derive(Debug)]
-pub struct Connection {
-    object: Option<Object>,
-    facts: Arc<Facts>,
-    /// True while something was sent whose answer has not come.
-    unfinished: bool,
-}
 
 /// Why no connection was had.
 #[derive(Debug)]
@@ -346,125 +315,5 @@ impl Pools {
     /// The map is whole whenever the lock is free, also after a panic.
     fn lock(&self) -> MutexGuard<'_, Open> {
         self.pools.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-// === impl DatabasePool ===
-
-impl DatabasePool {
-    fn new(server: &Arc<PostgresServer>, target: &DatabaseTarget, login: &Login, settings: &config::Pool) -> Self {
-        // `Fast` asks only whether the socket is open; clean state is the transaction wrapper's, not recycling's.
-        let manager = Manager::from_connect(
-            server.pool_config(&target.name, login),
-            Connector::new(Arc::clone(server), login.clone()),
-            ManagerConfig { recycling_method: RecyclingMethod::Fast },
-        );
-        let pool = Pool::builder(manager)
-            .max_size(settings.max_size)
-            .timeouts(Timeouts {
-                wait: Some(settings.wait),
-                create: Some(settings.create),
-                recycle: Some(settings.recycle),
-            })
-            .runtime(Runtime::Tokio1)
-            .build();
-        let pool = match pool {
-            Ok(pool) => pool,
-            Err(deadpool_postgres::BuildError::NoRuntimeSpecified) => unreachable!("the runtime is set above"),
-        };
-        let (facts, guarded) = (ArcSwapOption::empty(), tokio::sync::Mutex::new(None));
-        Self { pool, facts, used: Mutex::new(Instant::now()), guarded }
-    }
-
-    /// Proves a connection for whoever asked for it then. Of those that are opened at once, one looks whether solutions
-    /// are kept apart: a look that began after a caller asked is as good as his own, in the same database.
-    async fn prove(&self, client: &ClientWrapper, asked: Instant) -> Result<Facts, tokio_postgres::Error> {
-        if let Ok(mut guarded) = self.guarded.try_lock()
-            && guarded.as_ref().is_none_or(|look| look.began < asked)
-        {
-            let began = Instant::now();
-            let facts = prove(client).await?;
-            *guarded = Guarded::of(began, &facts);
-            return Ok(facts);
-        }
-        let mut facts = prove_connection(client).await?;
-        let mut guarded = self.guarded.lock().await;
-        if !guarded.as_ref().is_some_and(|look| look.began >= asked && look.is_of(&facts)) {
-            let began = Instant::now();
-            prove_guards(client, &mut facts).await?;
-            *guarded = Guarded::of(began, &facts);
-        }
-        Ok(facts)
-    }
-
-    fn used(&self) -> Instant {
-        *self.used.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn touch(&self) {
-        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-    }
-}
-
-// === impl Guarded ===
-
-impl Guarded {
-    fn of(began: Instant, facts: &Facts) -> Option<Self> {
-        let (oid, system_identifier) = (facts.oid, facts.system_identifier);
-        facts.unguarded.is_empty().then_some(Self { began, oid, system_identifier })
-    }
-
-    fn is_of(&self, facts: &Facts) -> bool {
-        (self.oid, self.system_identifier) == (facts.oid, facts.system_identifier)
-    }
-}
-
-/// Closes the connection unless it is taken out.
-struct Unproved(Option<Object>);
-
-impl Drop for Unproved {
-    fn drop(&mut self) {
-        if let Some(object) = self.0.take() {
-            drop(Object::take(object));
-        }
-    }
-}
-
-// === impl Connection ===
-
-impl Connection {
-    /// What it proved.
-    pub fn facts(&self) -> &Arc<Facts> {
-        &self.facts
-    }
-
-    /// The driver's client. For `transaction` alone: it keeps the books of what is unfinished.
-    pub(super) fn client(&self) -> Option<&deadpool_postgres::ClientWrapper> {
-        self.object.as_deref()
-    }
-
-    pub(super) fn set_unfinished(&mut self, unfinished: bool) {
-        self.unfinished = unfinished;
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        let Some(object) = self.object.take() else { return };
-        if !self.unfinished {
-            return;
-        }
-        // Quarantine: the object keeps its place in the pool until the server has answered, or it is closed.
-        // Outside a runtime (the process ends) there is nobody to wait: close.
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            drop(Object::take(object));
-            return;
-        };
-        runtime.spawn(async move {
-            let clean = timeout(QUARANTINE, object.batch_execute("ROLLBACK")).await;
-            if !matches!(clean, Ok(Ok(()))) {
-                drop(Object::take(object));
-            }
-        });
     }
 }

@@ -130,6 +130,13 @@ impl LedgerWriter<'_> {
         commit(transaction).await.map(|_| Some(epoch))
     }
 
+    /// What is done beside the ledger, on record before it is done.
+    pub(crate) async fn note(&self, action: &str, epoch: Epoch, principal: &str) -> Result<()> {
+        let (mut transaction, _) = self.begin(&[(&DURABLE, &[])]).await?;
+        self.audit(&mut transaction, action, epoch, principal).await?;
+        commit(transaction).await.map(drop)
+    }
+
     async fn begin_settling(&self) -> Result<(Transaction, Standing)> {
         let company = self.solution.as_str();
         // The fence as a statement of its own: it sees what those we waited for have written.
@@ -162,6 +169,13 @@ impl LedgerDoor<'_> {
     /// Forgets a server. False if a placement is on it, or the ledger does not know it.
     pub(super) async fn remove_server(&self, server: &str, principal: &str) -> Result<bool> {
         self.about_a_server((&REMOVE_SERVER, &[&server]), "remove-server", principal).await
+    }
+
+    /// As [`LedgerWriter::note`], about no solution.
+    pub(super) async fn note(&self, action: &str, principal: &str) -> Result<()> {
+        let about: [Bound<'_>; 2] = [(&DURABLE, &[]), (&AUDIT, &[&NO_SOLUTION, &principal, &action, &0_i64])];
+        let (transaction, _) = self.begin(NO_SOLUTION, &about).await?;
+        commit(transaction).await.map(drop)
     }
 
     async fn about_a_server(&self, change: Bound<'_>, action: &str, principal: &str) -> Result<bool> {

@@ -76,7 +76,7 @@ impl Router {
         } else {
             None
         };
-        let (seen, given_up) = self.close_own(decision, &ask).await;
+        let (seen, given_up) = self.close_own(decision, &ask).await?;
         let writer = self.writer(decision.app, decision.solution, decision.call.deadline);
         let settled = writer.settle_system(given_up, system, seen, decision.call.principal.id()).await?;
         let Some(epoch) = settled else {
@@ -86,6 +86,14 @@ impl Router {
         self.metrics.ledger_changed(false);
         tracing::warn!(solution = %decision.solution, app = %decision.app.name, epoch, "released a dedicated placement");
         self.read_ledger(decision.call.deadline).await
+    }
+
+    /// Scans the catalogs and reads the ledger, for an operator. The audit of it may fail: the ledger may be what is looked for.
+    pub async fn refresh_for_operator(&self, call: &Call) {
+        if let Err(error) = self.door(call.deadline).note("refresh-routes", call.principal.id()).await {
+            tracing::warn!(%error, "a refresh is not in the audit");
+        }
+        self.refresh(call).await;
     }
 
     /// Accepts that a server is another cluster now.
@@ -220,10 +228,11 @@ impl Router {
 
     /// Closes the fence of the database that is given up, if it can be entered and is the solution's: no router that has
     /// not heard of the release writes there any more. The latest epoch seen, and the uuid.
-    async fn close_own(&self, decision: &Decision<'_>, ask: &Ask<'_>) -> (Epoch, Option<Uuid>) {
+    /// One that is listed and cannot be entered now is not given up unclosed: that is the error.
+    async fn close_own(&self, decision: &Decision<'_>, ask: &Ask<'_>) -> Result<(Epoch, Option<Uuid>)> {
         let seen = self.seen_epoch(ask);
         if !ask.is_documents {
-            return (seen, None);
+            return Ok((seen, None));
         }
         let table = self.table.load_full();
         let recorded = table.ledger.placement(&ask.app.name, ask.solution.as_str()).map(|record| &record.at);
@@ -238,14 +247,17 @@ impl Router {
             }
             Some(RecordedAt::System) | None => self.own_database(ask).ok(),
         };
-        let Some(found) = listed else { return (seen, None) };
-        let Ok((uuid, fence)) = self.enter_own(ask, &found).await else { return (seen, None) };
+        let Some(found) = listed else { return Ok((seen, None)) };
+        let (uuid, fence) = match self.enter_own(ask, &found).await {
+            Ok(entered) => entered,
+            // Somebody else's, or empty: nothing of the solution is written there.
+            Err(Error::DatabaseIdentityMismatch { .. } | Error::SchemaNotReady(_)) => return Ok((seen, None)),
+            Err(error) => return Err(error),
+        };
         let above = seen.max(fence.map_or(0, |fence| fence.epoch)) + 1;
-        if let Err(error) = self.close_own_at(decision.solution, &found.target, above, decision.call.deadline).await {
-            tracing::warn!(solution = %decision.solution, %error, "the fence of the database given up could not be closed");
-        }
+        self.close_own_at(decision.solution, &found.target, above, decision.call.deadline).await?;
         self.looks.forget(&found);
-        (above, Some(uuid))
+        Ok((above, Some(uuid)))
     }
 
     /// Whether there is anything to decide about a pair. A database that is listed and cannot be entered, or a ledger or

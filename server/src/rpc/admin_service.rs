@@ -122,7 +122,7 @@ impl AdminService for Admin {
         request: Request<RefreshRoutesRequest>,
     ) -> Result<Response<RefreshRoutesResponse>, Status> {
         let call = call(&request)?;
-        self.router.refresh(&call).await;
+        self.router.refresh_for_operator(&call).await;
         plain(Ok(RefreshRoutesResponse {}))
     }
 }

@@ -7,7 +7,6 @@ use std::{collections::HashMap, time::Duration};
 
 use crate::{
     domain::ServerName,
-    probe,
     routing::{LedgerError, Router},
 };
 
@@ -31,9 +30,10 @@ pub(super) async fn watch(router: &Router, unsafe_durability: bool) -> Vec<Strin
         return refused;
     }
     let first = lossy(router);
-    refused.extend(probe::problems(
-        &first.iter().map(|(server, settings)| probe::durability(server, settings)).collect::<Vec<_>>(),
-    ));
+    refused.extend(first.iter().filter_map(|(server, settings)| {
+        let (what, remedy) = loss(settings)?;
+        Some(format!("durability of Postgres server `{server}`: {what}; {remedy}"))
+    }));
     if !refused.is_empty() {
         return refused;
     }
@@ -49,6 +49,15 @@ pub(super) async fn watch(router: &Router, unsafe_durability: bool) -> Vec<Strin
         }
         known = now;
     }
+}
+
+/// What a Postgres with those settings off does, and the line that mends it; none: it keeps what it acknowledges.
+pub fn loss(off: &[String]) -> Option<(String, String)> {
+    let first = off.first()?;
+    Some((
+        format!("{} = off: a crash loses acknowledged writes", off.join(" = off, ")),
+        format!("ALTER SYSTEM SET {first} = on, and reload; or say --allow-unsafe-durability"),
+    ))
 }
 
 fn lossy(router: &Router) -> HashMap<ServerName, Vec<String>> {

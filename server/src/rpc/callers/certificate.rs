@@ -4,17 +4,19 @@
 //! been given any.
 
 use rustls::pki_types::CertificateDer;
-use x509_parser::{extensions::GeneralName, prelude::*};
+use x509_cert::{
+    Certificate,
+    der::Decode,
+    ext::pkix::{SubjectAltName, name::GeneralName},
+};
 
 /// The URI among the certificate's alternative names, if there is exactly one. Compared as it is, never normalised.
 pub(super) fn only_uri(certificate: &CertificateDer<'_>) -> Option<String> {
-    let (rest, certificate) = X509Certificate::from_der(certificate).ok()?;
-    if !rest.is_empty() {
-        return None;
-    }
-    let names = certificate.subject_alternative_name().ok()??;
-    let mut uris = names.value.general_names.iter().filter_map(|name| match name {
-        GeneralName::URI(uri) => Some(*uri),
+    // Also refuses what stands behind it.
+    let certificate = Certificate::from_der(certificate).ok()?;
+    let (_, names) = certificate.tbs_certificate.get::<SubjectAltName>().ok()??;
+    let mut uris = names.0.iter().filter_map(|name| match name {
+        GeneralName::UniformResourceIdentifier(uri) => Some(uri.as_str()),
         _ => None,
     });
     match (uris.next(), uris.next()) {

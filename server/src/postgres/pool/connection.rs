@@ -1,0 +1,70 @@
+//! A connection on loan: proved before it is lent, back in its pool only when the server has answered all that was sent.
+
+use std::sync::Arc;
+
+use deadpool_postgres::Object;
+use tokio::time::timeout;
+
+use crate::postgres::Facts;
+
+/// Longest a connection with unfinished work is waited for before it is closed.
+const QUARANTINE: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// A proved connection, on loan.
+#[derive(Debug)]
+pub struct Connection {
+    pub(super) object: Option<Object>,
+    pub(super) facts: Arc<Facts>,
+    /// True while something was sent whose answer has not come.
+    pub(super) unfinished: bool,
+}
+
+/// Closes the connection unless it is taken out.
+pub(super) struct Unproved(pub(super) Option<Object>);
+
+impl Drop for Unproved {
+    fn drop(&mut self) {
+        if let Some(object) = self.0.take() {
+            drop(Object::take(object));
+        }
+    }
+}
+
+// === impl Connection ===
+
+impl Connection {
+    /// What it proved.
+    pub fn facts(&self) -> &Arc<Facts> {
+        &self.facts
+    }
+
+    /// The driver's client. For `transaction` alone: it keeps the books of what is unfinished.
+    pub(in crate::postgres) fn client(&self) -> Option<&deadpool_postgres::ClientWrapper> {
+        self.object.as_deref()
+    }
+
+    pub(in crate::postgres) fn set_unfinished(&mut self, unfinished: bool) {
+        self.unfinished = unfinished;
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let Some(object) = self.object.take() else { return };
+        if !self.unfinished {
+            return;
+        }
+        // Quarantine: the object keeps its place in the pool until the server has answered, or it is closed.
+        // Outside a runtime (the process ends) there is nobody to wait: close.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            drop(Object::take(object));
+            return;
+        };
+        runtime.spawn(async move {
+            let clean = timeout(QUARANTINE, object.batch_execute("ROLLBACK")).await;
+            if !matches!(clean, Ok(Ok(()))) {
+                drop(Object::take(object));
+            }
+        });
+    }
+}

@@ -1,0 +1,110 @@
+//! The pool of one database, as one login, and what its connections proved.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwapOption;
+use deadpool_postgres::{ClientWrapper, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts};
+use tokio::time::Instant;
+
+use crate::{
+    config,
+    domain::{DatabaseTarget, Login},
+    postgres::{
+        Facts, PostgresServer,
+        connect::Connector,
+        prove::{prove, prove_connection, prove_guards},
+    },
+};
+
+/// The pool of one database, and what its connections proved.
+#[derive(Debug)]
+pub(super) struct DatabasePool {
+    pub(super) pool: Pool,
+    pub(super) facts: ArcSwapOption<Facts>,
+    used: Mutex<Instant>,
+    /// The last look that found solutions kept apart here. Held while one looks: one is enough for all who wait.
+    guarded: tokio::sync::Mutex<Option<Guarded>>,
+}
+
+/// A look that found solutions kept apart.
+#[derive(Debug)]
+struct Guarded {
+    began: Instant,
+    oid: u32,
+    system_identifier: u64,
+}
+
+// === impl DatabasePool ===
+
+impl DatabasePool {
+    pub(super) fn new(
+        server: &Arc<PostgresServer>,
+        target: &DatabaseTarget,
+        login: &Login,
+        settings: &config::Pool,
+    ) -> Self {
+        // `Fast` asks only whether the socket is open; clean state is the transaction wrapper's, not recycling's.
+        let manager = Manager::from_connect(
+            server.pool_config(&target.name, login),
+            Connector::new(Arc::clone(server), login.clone()),
+            ManagerConfig { recycling_method: RecyclingMethod::Fast },
+        );
+        let pool = Pool::builder(manager)
+            .max_size(settings.max_size)
+            .timeouts(Timeouts {
+                wait: Some(settings.wait),
+                create: Some(settings.create),
+                recycle: Some(settings.recycle),
+            })
+            .runtime(Runtime::Tokio1)
+            .build();
+        let pool = match pool {
+            Ok(pool) => pool,
+            Err(deadpool_postgres::BuildError::NoRuntimeSpecified) => unreachable!("the runtime is set above"),
+        };
+        let (facts, guarded) = (ArcSwapOption::empty(), tokio::sync::Mutex::new(None));
+        Self { pool, facts, used: Mutex::new(Instant::now()), guarded }
+    }
+
+    /// Proves a connection for whoever asked for it then. Of those that are opened at once, one looks whether solutions
+    /// are kept apart: a look that began after a caller asked is as good as his own, in the same database.
+    pub(super) async fn prove(&self, client: &ClientWrapper, asked: Instant) -> Result<Facts, tokio_postgres::Error> {
+        if let Ok(mut guarded) = self.guarded.try_lock()
+            && guarded.as_ref().is_none_or(|look| look.began < asked)
+        {
+            let began = Instant::now();
+            let facts = prove(client).await?;
+            *guarded = Guarded::of(began, &facts);
+            return Ok(facts);
+        }
+        let mut facts = prove_connection(client).await?;
+        let mut guarded = self.guarded.lock().await;
+        if !guarded.as_ref().is_some_and(|look| look.began >= asked && look.is_of(&facts)) {
+            let began = Instant::now();
+            prove_guards(client, &mut facts).await?;
+            *guarded = Guarded::of(began, &facts);
+        }
+        Ok(facts)
+    }
+
+    pub(super) fn used(&self) -> Instant {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn touch(&self) {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+}
+
+// === impl Guarded ===
+
+impl Guarded {
+    fn of(began: Instant, facts: &Facts) -> Option<Self> {
+        let (oid, system_identifier) = (facts.oid, facts.system_identifier);
+        facts.unguarded.is_empty().then_some(Self { began, oid, system_identifier })
+    }
+
+    fn is_of(&self, facts: &Facts) -> bool {
+        (self.oid, self.system_identifier) == (facts.oid, facts.system_identifier)
+    }
+}
