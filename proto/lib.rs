@@ -3,53 +3,30 @@
 //! Server, client and tests share this crate, so that there is one copy of each type. It holds no
 //! logic; what a field means is said in the `.proto` files, and repeated in the generated docs.
 
-/// `fbs.router.v1`: where a solution's data lives.
-pub mod router {
-    /// Version 1.
-    #[allow(
-        missing_docs,
-        clippy::all,
-        clippy::too_many_lines,
-        clippy::allow_attributes_without_reason,
-        unreachable_pub,
-        reason = "generated"
-    )]
-    pub mod v1 {
-        tonic::include_proto!("fbs.router.v1");
-    }
+/// `name, "package", what it is about`: version 1 of a package.
+macro_rules! version_1 {
+    ($name:ident, $package:literal, $about:literal) => {
+        #[doc = concat!("`", $package, "`: ", $about)]
+        pub mod $name {
+            /// Version 1.
+            #[allow(
+                missing_docs,
+                clippy::all,
+                clippy::too_many_lines,
+                clippy::allow_attributes_without_reason,
+                unreachable_pub,
+                reason = "generated"
+            )]
+            pub mod v1 {
+                tonic::include_proto!($package);
+            }
+        }
+    };
 }
 
-/// `fbs.document.v1`: a solution's documents.
-pub mod document {
-    /// Version 1.
-    #[allow(
-        missing_docs,
-        clippy::all,
-        clippy::too_many_lines,
-        clippy::allow_attributes_without_reason,
-        unreachable_pub,
-        reason = "generated"
-    )]
-    pub mod v1 {
-        tonic::include_proto!("fbs.document.v1");
-    }
-}
-
-/// `fbs.admin.v1`: what operators decide about solutions and servers.
-pub mod admin {
-    /// Version 1.
-    #[allow(
-        missing_docs,
-        clippy::all,
-        clippy::too_many_lines,
-        clippy::allow_attributes_without_reason,
-        unreachable_pub,
-        reason = "generated"
-    )]
-    pub mod v1 {
-        tonic::include_proto!("fbs.admin.v1");
-    }
-}
+version_1!(router, "fbs.router.v1", "where a solution's data lives.");
+version_1!(document, "fbs.document.v1", "a solution's documents.");
+version_1!(admin, "fbs.admin.v1", "what operators decide about solutions and servers.");
 
 /// `ErrorInfo.domain` of every error the service makes.
 pub const ERROR_DOMAIN: &str = "fbs.router";

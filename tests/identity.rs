@@ -45,13 +45,19 @@ async fn count(world: &World, database: &str, sql: &str) -> i64 {
 /// All documents of a database, whoever's.
 const DOCUMENTS: &str = "SELECT count(*) FROM fbs_document.document";
 
-#[tokio::test(flavor = "multi_thread")]
-async fn databases_that_traded_names_are_refused_for_every_call_and_heal_when_they_trade_back() {
+/// `acme_corp` and `initech`, each in its own database, and the ids of a document of each.
+pub(crate) async fn neighbours() -> (World, Replica, [String; 2]) {
     let world = World::new().await;
     let replica = world.replica().await;
     world.create_own_database("initech").await;
     let acme = replica.create("acme_corp", "A-1").await.unwrap().message.document_id;
     let initech = replica.create("initech", "I-1").await.unwrap().message.document_id;
+    (world, replica, [acme, initech])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn databases_that_traded_names_are_refused_for_every_call_and_heal_when_they_trade_back() {
+    let (world, replica, [acme, initech]) = neighbours().await;
     let implementer = world.platform.implementer();
     implementer.swap_names(ACME_DATABASE, "djo_initech_db").await.unwrap();
     refused(&replica, "acme_corp", &acme, MISMATCH).await;

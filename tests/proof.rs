@@ -14,7 +14,7 @@ use tokio::{
 use tonic::Code;
 
 use crate::{
-    identity::{CONFLICT, MISMATCH, create_on, refused, served_again},
+    identity::{CONFLICT, MISMATCH, create_on, neighbours, refused, served_again},
     support::{Replica, World, failure, other_cluster, wire::metrics},
 };
 
@@ -116,11 +116,7 @@ async fn a_database_restored_since_the_last_scan_is_refused_until_a_scan_has_see
 
 #[tokio::test(flavor = "multi_thread")]
 async fn anothers_database_restored_under_ones_name_and_one_made_empty_are_refused() {
-    let world = World::new().await;
-    let replica = world.replica().await;
-    world.create_own_database("initech").await;
-    let acme = replica.create("acme_corp", "A-1").await.unwrap().message.document_id;
-    let initech = replica.create("initech", "I-1").await.unwrap().message.document_id;
+    let (world, replica, [acme, initech]) = neighbours().await;
     let implementer = world.platform.implementer();
     implementer.rename("djo_initech_db", "kept").await.unwrap();
     implementer.allow_connections(ACME_DATABASE, false).await.unwrap();

@@ -16,7 +16,7 @@ mod lists;
 mod mask;
 mod search;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod types;
 mod workflow;
 

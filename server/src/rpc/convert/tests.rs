@@ -14,7 +14,8 @@ use crate::domain::naming::{App, Pattern};
 
 const ID: &str = "0190a5d2-7c3b-7def-8123-456789abcdef";
 
-fn naming() -> Naming {
+/// The apps of tests.
+pub(in crate::rpc) fn naming() -> Naming {
     let app = |name: &str, pattern: &str| App {
         name: name.into(),
         pattern: Pattern::parse(pattern),

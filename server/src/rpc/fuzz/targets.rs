@@ -23,10 +23,11 @@ use crate::{
     domain::{
         Call, Deadline, Error, Naming, Need, Principal, Result,
         document::{Cursor, CursorKey},
-        naming::{App, DATABASE_NAME_BYTES, Pattern},
+        naming::{DATABASE_NAME_BYTES, Pattern},
     },
     rpc::{
-        convert, observe, route,
+        convert::{self, tests::naming},
+        observe, route,
         status::{LIMIT_BYTES, status},
         tokens::{Scope, Tokens},
     },
@@ -62,19 +63,6 @@ pub(super) fn all() -> Vec<Target> {
 /// Of somebody who may ask anything.
 fn call() -> Call {
     Call { principal: Principal::anonymous(), need: Need::Operate, deadline: Deadline::after(Duration::from_secs(1)) }
-}
-
-fn naming() -> Naming {
-    let app = |name: &str, pattern: &str| App {
-        name: name.into(),
-        pattern: Pattern::parse(pattern),
-        system_database: Some("fbs_system_db".into()),
-        server: "main".into(),
-        ready_table: None,
-        own_role: None,
-    };
-    let apps = vec![app("fbs_dms", "djo_{solution}_db"), app("odoo", "fbs_{solution}_db")];
-    Naming::new(apps, "fbs_dms", []).unwrap()
 }
 
 /// What became of a request. Every refusal is the caller's fault, fits into headers, and repeats nothing.
