@@ -19,7 +19,9 @@ const DOWN: (Code, &str) = (Code::Unavailable, "DATABASE_UNAVAILABLE");
 /// No write is served from now on, and within a scan every call fails so, Resolve too.
 pub(crate) async fn refused(replica: &Replica, solution: &str, document_id: &str, expected: (Code, &str)) {
     let expected = failure(expected.0, expected.1);
-    replica.create(solution, "nowhere").await.expect_err("nothing may be written");
+    if let Ok(answer) = replica.create(solution, "nowhere").await {
+        panic!("something was written for {solution}, in {}", answer.database);
+    }
     soon("Resolve refuses, too", async || match replica.place(solution).await {
         Err(error) if error == expected => Ok(()),
         other => Err(format!("{other:?}")),

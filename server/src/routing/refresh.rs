@@ -75,6 +75,11 @@ impl Pulse {
         let _ = ended.wait_for(|ended| ended.run > 0).await;
     }
 
+    /// True if one run has ended, whatever its outcome.
+    pub(super) fn was_tried(&self) -> bool {
+        self.ended.borrow().run > 0
+    }
+
     /// The runs, for the one task that does them: at least every `interval`, and when asked.
     pub(super) fn rounds(&self, interval: Duration) -> Rounds<'_> {
         Rounds { pulse: self, interval, began: None }

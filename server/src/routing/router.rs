@@ -204,6 +204,10 @@ impl Router {
         if table.ledger.origin == Origin::Nothing {
             return not("neither the ledger nor a snapshot of it has been read");
         }
+        if !self.ledger_pulse.was_tried() {
+            // A snapshot serves while the ledger cannot be read, not before anybody has tried.
+            return not("the ledger has not been tried yet");
+        }
         if table.catalogs.values().any(|view| view.last.is_none() && view.failed.is_none()) {
             return not("a server has not been tried yet");
         }
