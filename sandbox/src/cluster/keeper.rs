@@ -53,11 +53,8 @@ struct Current {
 impl Keeper {
     /// Starts the watchdog, which makes the folder `run`.
     pub(super) fn start(run: &Path) -> Result<Self, Error> {
-        let mut command = Command::new("sh");
-        command.args(["-c", include_str!("watchdog.sh"), "fbs-router-watchdog"]);
-        command.env("RUN", run).current_dir("/");
-        // Its own group: Ctrl-C in the terminal reaches us, and we end the server in order.
-        command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut command = watchdog(run);
+        command.stdout(Stdio::piped());
         let mut watchdog = command.spawn().map_err(Error::io("start the watchdog of", run))?;
         let (orders, answers) = (watchdog.stdin.take(), watchdog.stdout.take());
         let mut answer = String::new();
@@ -198,9 +195,35 @@ impl Drop for Keeper {
     }
 }
 
+fn watchdog(run: &Path) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", include_str!("watchdog.sh"), "fbs-router-watchdog"]);
+    command.env("RUN", run).current_dir("/");
+    // Its own group: Ctrl-C in the terminal reaches us, and we end the server in order.
+    command.process_group(0).stdin(Stdio::piped()).stderr(Stdio::null());
+    command
+}
+
 /// Opens a log for appending and tells its length, where this run's part of it begins.
 pub(super) fn append(log: &Path) -> Result<(File, u64), Error> {
     let file = OpenOptions::new().append(true).create(true).open(log).map_err(Error::io("open", log))?;
     let length = file.metadata().map_err(Error::io("open", log))?.len();
     Ok((file, length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn watchdog_whose_parent_died_before_its_answer_leaves_no_folder() {
+        let place = tempfile::tempdir().unwrap();
+        let run = place.path().join("run");
+        let (reader, answers) = io::pipe().unwrap();
+        drop(reader);
+        let mut watchdog = watchdog(&run).stdout(answers).spawn().unwrap();
+        drop(watchdog.stdin.take());
+        let _ended = watchdog.wait().unwrap();
+        assert!(!run.exists());
+    }
 }

@@ -1,8 +1,9 @@
 # Outlives the process that started it: ends its server and removes its folder, whatever killed it.
 # Standard input is a pipe whose only writer is that process, so its end is the end of that process.
 # Lines in: "SIGNAL GROUP" (the process group to end, and how), "none", "staging PATH" (a folder
-# half written). SIGNAL 0 waits: the process ends by itself, soon. A signal to the terminal's or the shell's group must not end this script first.
-trap '' HUP INT QUIT TERM
+# half written). SIGNAL 0 waits: the process ends by itself, soon. A signal to the terminal's or the shell's group must not end this script first,
+# nor PIPE, when that process is killed before it reads the answer.
+trap '' HUP INT QUIT TERM PIPE
 umask 077
 mkdir "$RUN" || exit 1
 echo made
