@@ -5,6 +5,7 @@
 pub mod call;
 pub mod document;
 pub mod error;
+mod host;
 pub mod login;
 pub mod naming;
 pub mod placement;
@@ -15,6 +16,7 @@ pub mod workflow;
 
 pub use call::{Call, Deadline, Permitted};
 pub use error::{Error, Result, Violation};
+pub use host::host;
 pub use login::{Login, OwnRole};
 pub use naming::{App, DATABASE_NAME_BYTES, Naming, Pattern};
 pub use placement::{DatabaseTarget, Epoch, Placement, ServerName};

@@ -76,7 +76,7 @@ impl Router {
             .collect()
     }
 
-    /// Databases of an app, as far as the caller's grants cover them: the system database first, which is everybody's, and
+    /// Databases of an app, as far as the caller's grants cover them: the system database first, if he may see all solutions, and
     /// the others by solution, after that of `after`; one more than `size` if there are more.
     pub fn databases(&self, call: &Call, app: &App, after: Option<&str>, size: usize) -> Result<Vec<KnownDatabase>> {
         let table = self.table.load_full();

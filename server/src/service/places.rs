@@ -5,12 +5,14 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use tokio::time::Instant;
+
+use crate::domain::host;
 
 /// Time between two warnings that connections are turned away: as many as come would fill the log.
 const WARN_INTERVAL: Duration = Duration::from_secs(60);
@@ -102,14 +104,6 @@ impl Drop for Place {
                 taken.by_peer.remove(&peer);
             }
         }
-    }
-}
-
-/// What one host can take as many of as it likes is one peer: a /64 network. IPv4 within IPv6 is IPv4.
-fn host(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
-        v4 @ IpAddr::V4(_) => v4,
     }
 }
 

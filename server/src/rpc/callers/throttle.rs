@@ -5,12 +5,14 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use tokio::time::Instant;
+
+use crate::domain::host;
 
 /// What failures are counted within.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -49,7 +51,7 @@ impl Throttle {
         let now = Instant::now();
         // Nothing here can panic half-way: what is in the table is whole.
         let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut peer = peer.map_or(Peer::UnixSocket, |address| Peer::Address(network(address)));
+        let mut peer = peer.map_or(Peer::UnixSocket, |address| Peer::Address(host(address)));
         if peers.len() >= PEERS && !peers.contains_key(&peer) {
             peers.retain(|_, failures| now.duration_since(failures.began) < WINDOW);
             if peers.len() >= PEERS {
@@ -62,17 +64,6 @@ impl Throttle {
         }
         failures.count = failures.count.saturating_add(1);
         (failures.count > self.most).then(|| WINDOW - now.duration_since(failures.began))
-    }
-}
-
-/// Whoever has one IPv6 address usually has 2^64 of them.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-        address @ IpAddr::V4(_) => address,
     }
 }
 
