@@ -241,6 +241,41 @@ async fn moves_soon(replica: &Replica, request: MoveSolutionRequest) {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_waits_for_writers_in_flight_and_carries_what_they_wrote() {
+    let world = World::new().await;
+    let replica = world.replica().await;
+    for direction in [Placement::Dedicated, Placement::System] {
+        if direction == Placement::Dedicated {
+            replica.make(GLOBEX, "G-1").await;
+            world.create_own_database(GLOBEX).await;
+        }
+        let (source, target) =
+            if direction == Placement::Dedicated { (SYSTEM_DATABASE, OWN) } else { (OWN, SYSTEM_DATABASE) };
+        // As a replica does that was about to commit when the move began.
+        let title = format!("written while it moved {direction:?}");
+        let writer = world.platform.cluster.connect(source).await.unwrap();
+        let writes = format!(
+            "BEGIN; SELECT pg_advisory_xact_lock_shared(fbs_router.solution_lock('{GLOBEX}'));
+             UPDATE fbs_document.document SET title = '{title}' WHERE company_id = '{GLOBEX}'"
+        );
+        writer.batch_execute(&writes).await.unwrap();
+        let (moved, ()) = tokio::join!(moves_soon(&replica, to(direction)), async {
+            let waits =
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ExclusiveLock' AND NOT granted";
+            soon("the move waits", async || match world.count(source, waits).await {
+                0 => Err("it does not"),
+                _ => Ok(()),
+            })
+            .await;
+            writer.batch_execute("COMMIT").await.unwrap();
+        });
+        let () = moved;
+        let carried = format!("SELECT count(*) FROM fbs_document.document WHERE title = '{title}'");
+        assert_eq!(world.count(target, &carried).await, 1, "{direction:?}");
+    }
+}
+
 /// The ledger as a dump would bring it back that was made while the solution moved.
 const RESTORED: &str = "
     UPDATE fbs_router.fence SET state = 'FROZEN', move_id = '00000000-0000-4000-8000-000000000001'

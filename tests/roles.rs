@@ -95,7 +95,10 @@ async fn a_role_changes_its_password_without_a_restart_and_is_never_sent_the_rou
     assert_eq!(replica.get("acme_corp", &id).await.unwrap_err(), refused);
     let file = world.folder.path().join("roles/sol_acme_corp_rt");
     std::fs::write(&file, "next").unwrap();
-    assert!(replica.get("acme_corp", &id).await.is_ok());
+    fbs_router_sandbox::soon("the next password is used", async || {
+        replica.get("acme_corp", &id).await.map(drop).map_err(|error| format!("{error:?}"))
+    })
+    .await;
 
     // Without its file it has no password: the router's would fit here, and is not tried.
     let own = format!("ALTER ROLE sol_acme_corp_rt PASSWORD '{}'", fbs_router_sandbox::platform::PASSWORD);
@@ -103,4 +106,38 @@ async fn a_role_changes_its_password_without_a_restart_and_is_never_sent_the_rou
     std::fs::remove_file(&file).unwrap();
     world.platform.implementer().end_sessions(ACME_DATABASE).await.unwrap();
     assert_eq!(replica.get("acme_corp", &id).await.unwrap_err(), refused);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_is_tried_now_and_then_and_is_nobody_elses_trouble() {
+    let world = World::new().await;
+    world.create_own_database("globex").await;
+    shut(&world, "acme_corp").await;
+    shut(&world, "globex").await;
+    let file = world.folder.path().join("roles/sol_acme_corp_rt");
+    let right = std::fs::read_to_string(&file).unwrap();
+    let replica = world.replica_with(&lines(&world)).await;
+    replica.create("acme_corp", "A-1").await.unwrap();
+    world.run("postgres", "ALTER ROLE sol_acme_corp_rt PASSWORD 'another'").await;
+    world.platform.implementer().end_sessions(ACME_DATABASE).await.unwrap();
+    let refused = futures_util::future::join_all((0..200).map(|_| replica.names("acme_corp"))).await;
+    let misconfigured = failure(Code::FailedPrecondition, "DATABASE_MISCONFIGURED");
+    for answer in refused {
+        assert_eq!(answer.unwrap_err(), misconfigured);
+    }
+    let log = std::fs::read_to_string(world.platform.cluster.log_path()).unwrap();
+    let tries = log.matches("password authentication failed for user \"sol_acme_corp_rt\"").count();
+    assert!((1..40).contains(&tries), "tried {tries} times for 200 callers");
+    let metrics = crate::support::wire::metrics(replica.ops).await;
+    assert_eq!(metrics["fbs_router_databases_refusing{server=\"main\"}"], 1.0);
+    assert_eq!(metrics["fbs_router_server_unreachable{server=\"main\"}"], 0.0);
+    replica.create("globex", "G-1").await.unwrap();
+    // Mended where it is read, and noticed without a restart.
+    std::fs::write(&file, "another").unwrap();
+    fbs_router_sandbox::soon("the new password is used", async || match replica.names("acme_corp").await {
+        Ok(names) if names == ["A-1"] => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+    assert_ne!(right.trim(), "another");
 }

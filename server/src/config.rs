@@ -111,8 +111,12 @@ pub struct Ledger {
 /// Connections to one database.
 #[derive(Debug, Clone)]
 pub struct Pool {
-    /// Connections per database.
+    /// Connections per database for documents.
     pub max_size: usize,
+    /// Connections per solution: what one of those that share a system database can take of it.
+    pub max_per_solution: usize,
+    /// Callers of one solution who wait for a connection: more are told at once that it is too much.
+    pub max_waiting: usize,
     /// Longest wait for a free connection; shorter than callers' patience, so that they learn "full" from us.
     pub wait: Duration,
     /// Longest time to connect: TCP, TLS, authentication, proof.
@@ -355,7 +359,9 @@ impl Ledger {
 impl Pool {
     fn read(mut section: Section<'_>) -> Self {
         let this = Self {
-            max_size: section.integer("max_size", 8, 1..=1_000),
+            max_size: section.integer("max_size", 16, 1..=1_000),
+            max_per_solution: section.integer("max_per_solution", 8, 1..=1_000),
+            max_waiting: section.integer("max_waiting", 256, 1..=100_000),
             wait: section.duration("wait", SECOND, MILLISECOND..=60 * SECOND),
             create: section.duration("create", 3 * SECOND, MILLISECOND..=60 * SECOND),
             recycle: section.duration("recycle", 500 * MILLISECOND, MILLISECOND..=60 * SECOND),

@@ -1,8 +1,10 @@
 //! Connections to Postgres: made, proved, pooled, and given back clean.
 //!
-//! Knows databases by [`DatabaseTarget`](crate::domain::DatabaseTarget) and no solution. Statements reach Postgres
-//! through [`transaction`] alone, where each has a deadline and an unfinished connection goes to quarantine.
+//! Knows databases by [`DatabaseTarget`](crate::domain::DatabaseTarget), and of solutions that they wait in turn.
+//! Statements reach Postgres through [`transaction`] alone, where each has a deadline and an unfinished connection goes to quarantine.
 
+mod breaker;
+mod budget;
 pub mod connect;
 mod durability;
 pub mod pool;
@@ -13,6 +15,7 @@ mod tls;
 mod told;
 pub mod transaction;
 
+pub use budget::{BudgetStatus, Purpose};
 pub use connect::{LoneClient, PostgresServer};
 pub use durability::unsafe_settings;
 pub use pool::{Connection, Pools};

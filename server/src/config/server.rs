@@ -27,7 +27,8 @@ pub struct Server {
     pub password: Option<SecretString>,
     /// Where it was read.
     pub password_file: Option<PathBuf>,
-    /// Hard limit of this process's connections to the server, over all its databases.
+    /// Hard limit of this process's connections to the server, over all its databases. Two of them are for catalog and
+    /// ledger, one is kept for routing.
     pub max_connections: usize,
     /// The database from which the catalog is read; every server has `postgres`.
     pub catalog_database: String,
@@ -55,7 +56,7 @@ impl Server {
         let (advertised_host, advertised_port) = advertise(&mut section, &connection);
         let password_file = section.text("password_file").map(PathBuf::from);
         let password = password_file.as_ref().and_then(|path| read_password(&section, path));
-        let max_connections = section.integer("max_connections", 80, 3..=100_000);
+        let max_connections = section.integer("max_connections", 80, 4..=100_000);
         let catalog_database = section
             .text("catalog_database")
             .unwrap_or_else(|| connection.get_dbname().unwrap_or("postgres").to_owned());

@@ -2,4 +2,4 @@
   FROM (SELECT fbs_router.admits($1, $2, $3) AS admitted) AS gate
   LEFT JOIN fbs_document.document AS d
     ON gate.admitted AND d.company_id = $1 AND d.document_id = $4
-   AND (d.purge_time IS NULL OR d.purge_time > now())
+   AND (d.purge_time IS NULL OR d.purge_time > statement_timestamp())

@@ -1,7 +1,8 @@
 //! Opens connections to one Postgres server, and counts them.
 //!
-//! Invariant: a connection holds one permit of its server's budget from before the first packet until its socket
-//! is closed, whoever holds the connection meanwhile.
+//! Invariant: a connection holds one of its server's places from before the first packet until its socket is closed,
+//! whoever holds the connection meanwhile. A few places are for connections outside the pools, so that no pool can
+//! keep the catalog or the ledger from being read.
 
 use std::{
     fmt,
@@ -27,7 +28,9 @@ use tokio_postgres::{
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{
-    Told,
+    Failure, Told,
+    breaker::{Breaker, Failed},
+    sqlstate::Scope,
     tls::{self, TlsError},
 };
 use crate::{
@@ -39,6 +42,14 @@ use crate::{
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(10);
 /// The TCP handshake alone; the pool's `create` timeout bounds the whole.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Places for connections outside the pools: the catalog's and, on its server, the ledger's.
+pub(crate) const LONE: usize = 2;
+/// Connections that are being made at once, for the pools: each costs the server a process, and a look around.
+const MAKING: usize = 8;
+
+/// With less room than this, somebody else may be waiting for what we keep idle.
+const SHORT: i64 = 2;
 
 /// A Postgres server as this process reaches it.
 pub struct PostgresServer {
@@ -54,10 +65,16 @@ pub struct PostgresServer {
     /// The runtime role's. Not in `config`: no other role is ever sent it.
     password: Option<SecretString>,
     tls: Option<MakeRustlsConnect>,
-    budget: Arc<Semaphore>,
-    budget_size: usize,
+    places: Arc<Semaphore>,
+    lone_places: Arc<Semaphore>,
+    making: Semaphore,
+    /// Places for the pools.
+    most: usize,
+    /// Whether it is out of reach.
+    pub(super) breaker: Arc<Breaker>,
     waiting: AtomicUsize,
     starved: Notify,
+    short: Notify,
     opened: AtomicU64,
 }
 
@@ -109,10 +126,14 @@ impl PostgresServer {
             config,
             password: settings.password.clone(),
             tls,
-            budget: Arc::new(Semaphore::new(settings.max_connections)),
-            budget_size: settings.max_connections,
+            places: Arc::new(Semaphore::new(settings.max_connections - LONE)),
+            lone_places: Arc::new(Semaphore::new(LONE)),
+            making: Semaphore::new(MAKING),
+            most: settings.max_connections - LONE,
+            breaker: Arc::default(),
             waiting: AtomicUsize::new(0),
             starved: Notify::new(),
+            short: Notify::new(),
             opened: AtomicU64::new(0),
         })
     }
@@ -139,7 +160,9 @@ impl PostgresServer {
         notices: Option<tokio::sync::mpsc::UnboundedSender<()>>,
     ) -> Result<LoneClient, tokio_postgres::Error> {
         let config = self.pool_config(database, &Login::Runtime);
-        let (client, task) = self.open(&config, notices).await?;
+        let place = Arc::clone(&self.lone_places).acquire_owned().await.ok();
+        let (client, task) = self.open(&config, place, notices).await.inspect_err(|error| self.judge(error))?;
+        self.breaker.succeeded();
         let client = LoneClient { client, task };
         // The connection is nobody else's, so this holds for the whole of it: a backend that waits for a lock ends too.
         client.batch_execute(&format!("SET statement_timeout = {}", limit.as_millis())).await?;
@@ -163,14 +186,48 @@ impl PostgresServer {
         config
     }
 
-    /// True if no further connection may be opened now.
-    pub fn budget_exhausted(&self) -> bool {
-        self.budget.available_permits() == 0
+    /// Places for pooled connections.
+    pub(super) fn most(&self) -> usize {
+        self.most
+    }
+
+    /// True if no further pooled connection may be opened now.
+    pub(super) fn is_full(&self) -> bool {
+        self.places.available_permits() == 0
+    }
+
+    /// Pooled connections open, being opened or being closed.
+    pub(super) fn pooled(&self) -> usize {
+        self.most - self.places.available_permits()
     }
 
     /// Connections open or being opened.
     pub fn connections(&self) -> usize {
-        self.budget_size - self.budget.available_permits()
+        self.pooled() + LONE - self.lone_places.available_permits()
+    }
+
+    /// The server did not answer in time: nobody needs to find that out for himself.
+    pub fn fell_silent(&self) {
+        self.breaker.failed(Failed::new(Failure::Unavailable, Silent));
+    }
+
+    /// The server has room for so many connections more, of whichever router.
+    pub fn has_room_for(&self, connections: i64) {
+        if connections < SHORT {
+            self.short.notify_one();
+        }
+    }
+
+    /// Waits until the server is short of room.
+    pub(super) async fn is_short(&self) {
+        self.short.notified().await;
+    }
+
+    /// Tells the breaker what a failed connection says of the server.
+    fn judge(&self, error: &tokio_postgres::Error) {
+        if Scope::of(error) == Scope::Server {
+            self.breaker.failed(Failed::new(Failure::Unavailable, Told::of(error)));
+        }
     }
 
     /// Connections opened since the start.
@@ -178,7 +235,7 @@ impl PostgresServer {
         self.opened.load(Ordering::Relaxed)
     }
 
-    /// Waits until somebody waits for the budget, and tells how many do.
+    /// Waits until somebody waits for a place, and tells how many do.
     pub(super) async fn starved(&self) -> usize {
         loop {
             match self.waiting.load(Ordering::SeqCst) {
@@ -188,34 +245,46 @@ impl PostgresServer {
         }
     }
 
-    /// A permit of the budget. None only if that was closed, which it never is.
-    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
-        if let Ok(permit) = Arc::clone(&self.budget).try_acquire_owned() {
-            return Some(permit);
-        }
-        let _waiting = Waiting::new(self);
-        Arc::clone(&self.budget).acquire_owned().await.ok()
+    /// Opens a pooled connection, when there is a place for it.
+    async fn open_pooled(
+        &self,
+        config: &tokio_postgres::Config,
+    ) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
+        let place = match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(place) => Some(place),
+            Err(_) => {
+                let _waiting = Waiting::new(self);
+                Arc::clone(&self.places).acquire_owned().await.ok()
+            }
+        };
+        let _making = self.making.acquire().await;
+        self.open(config, place, None).await
     }
 
     async fn open(
         &self,
         config: &tokio_postgres::Config,
+        place: Option<OwnedSemaphorePermit>,
         notices: Option<tokio::sync::mpsc::UnboundedSender<()>>,
     ) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
-        let permit = self.permit().await;
         self.opened.fetch_add(1, Ordering::Relaxed);
         match &self.tls {
-            Some(tls) => drive(config, tls.clone(), permit, notices).await,
-            None => drive(config, NoTls, permit, notices).await,
+            Some(tls) => drive(config, tls.clone(), place, notices).await,
+            None => drive(config, NoTls, place, notices).await,
         }
     }
 }
+
+/// The server, or the way to it, is frozen.
+#[derive(Debug, thiserror::Error)]
+#[error("the server did not answer in time")]
+struct Silent;
 
 #[expect(clippy::disallowed_methods, reason = "this is where connections are made")]
 async fn drive<T>(
     config: &tokio_postgres::Config,
     tls: T,
-    permit: Option<OwnedSemaphorePermit>,
+    place: Option<OwnedSemaphorePermit>,
     notices: Option<tokio::sync::mpsc::UnboundedSender<()>>,
 ) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error>
 where
@@ -226,7 +295,7 @@ where
 {
     let (client, mut connection) = config.connect(tls).await?;
     let task = tokio::spawn(async move {
-        let _permit = permit;
+        let _place = place;
         while let Some(message) = std::future::poll_fn(|context| connection.poll_message(context)).await {
             match (message, &notices) {
                 (Ok(AsyncMessage::Notification(_)), Some(notices)) => {
@@ -245,7 +314,7 @@ where
     Ok((client, task))
 }
 
-/// Somebody who waits for the budget, until he has it or leaves.
+/// Somebody who waits for a place, until he has it or leaves.
 struct Waiting<'s>(&'s PostgresServer);
 
 impl<'s> Waiting<'s> {
@@ -315,7 +384,7 @@ impl Connect for Connector {
                     Err(error) => tracing::error!(file = %file.display(), %error, "a role's password cannot be read"),
                 }
             }
-            self.server.open(&config, None).await
+            self.server.open_pooled(&config).await
         })
     }
 }

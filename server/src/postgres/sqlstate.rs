@@ -37,6 +37,42 @@ pub enum Failure {
     RuleBroken,
 }
 
+/// Of what a connection that could not be made tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// The server is out of reach: all its databases are.
+    Server,
+    /// The server has no connection left for us, in whichever database.
+    ServerFull,
+    /// This database, for this login. The server answered.
+    Database,
+    /// The name is not there. The catalog decides what that means, at once.
+    Catalog,
+}
+
+impl Scope {
+    /// Reads the error of an attempt to connect.
+    pub fn of(error: &tokio_postgres::Error) -> Self {
+        let routine = error.as_db_error().and_then(|error| error.routine());
+        match error.code() {
+            Some(state) => Self::of_state(state, routine),
+            None if mentions_authentication(error) => Self::Database,
+            None => Self::Server,
+        }
+    }
+
+    /// Reads an SQLSTATE, and which routine of the server raised it: the limit of a database has the same SQLSTATE as
+    /// the role's and the server's own.
+    fn of_state(state: &SqlState, routine: Option<&str>) -> Self {
+        match state.code() {
+            "3D000" => Self::Catalog,
+            "57P01" | "57P02" | "57P03" => Self::Server,
+            "53300" if routine != Some("CheckMyDatabase") => Self::ServerFull,
+            _ => Self::Database,
+        }
+    }
+}
+
 impl Failure {
     /// Reads a driver error. `connecting`: made while a connection was opened.
     pub fn of(error: &tokio_postgres::Error, connecting: bool) -> Self {
@@ -105,6 +141,24 @@ fn mentions_authentication(error: &tokio_postgres::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_connection_that_could_not_be_made_tells_of_one_thing() {
+        let table = [
+            ("3D000", None, Scope::Catalog),
+            ("57P03", None, Scope::Server),
+            ("53300", Some("InitializeSessionUserId"), Scope::ServerFull),
+            ("53300", Some("InitPostgres"), Scope::ServerFull),
+            ("53300", None, Scope::ServerFull),
+            ("53300", Some("CheckMyDatabase"), Scope::Database),
+            ("28P01", None, Scope::Database),
+            ("42501", None, Scope::Database),
+            ("55000", None, Scope::Database),
+        ];
+        for (state, routine, expected) in table {
+            assert_eq!(Scope::of_state(&SqlState::from_code(state), routine), expected, "{state} {routine:?}");
+        }
+    }
 
     #[test]
     fn every_signal_of_the_product_page_has_its_meaning() {

@@ -23,6 +23,8 @@ use crate::domain::{Deadline, Error};
 
 /// Longest wait for a lock: behind it somebody's transaction, whose end is not ours to hasten.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest statement among others: they all wait for it.
+const SHARED_TIMEOUT: Duration = Duration::from_secs(5);
 /// The server gives up on us if we fall silent inside a transaction.
 const IDLE_IN_TRANSACTION: &str = "10s";
 static SETTINGS: Statement = Statement {
@@ -114,6 +116,46 @@ async fn read(
     let rows = rows.inspect_err(|error| forget_stale_plan(client, error))?;
     commit?;
     Ok(rows)
+}
+
+// === reading together ===
+
+impl Connection {
+    /// Begins a transaction in which several read for `company`. It ends by quarantine, when the connection is dropped.
+    pub(super) async fn begin_shared(&mut self, company: &str, deadline: Deadline) -> Result<(), StatementError> {
+        self.set_unfinished(true);
+        let Some(client) = self.client() else { return Err(StatementError::Poisoned) };
+        guard(deadline, async {
+            let set = client.prepare_typed_cached(SETTINGS.sql, SETTINGS.types).await?;
+            // Not the first reader's deadline: each of them has his own, and stops waiting by himself.
+            let (timeout, lock_timeout) = (milliseconds(SHARED_TIMEOUT), milliseconds(LOCK_TIMEOUT));
+            let settings: &Parameters<'_> = &[&company, &timeout, &lock_timeout, &IDLE_IN_TRANSACTION];
+            let (begin, set) = join(
+                client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"),
+                client.query(&set, settings),
+            )
+            .await;
+            begin?;
+            set?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Runs one reading statement behind those of others, and before theirs.
+    pub(super) async fn read_shared(
+        &self,
+        deadline: Deadline,
+        (statement, parameters): Bound<'_>,
+    ) -> Result<Vec<Row>, StatementError> {
+        let Some(client) = self.client() else { return Err(StatementError::Poisoned) };
+        guard(deadline, async {
+            let prepared = client.prepare_typed_cached(statement.sql, statement.types).await?;
+            let rows = client.query(&prepared, parameters).await;
+            Ok(rows.inspect_err(|error| forget_stale_plan(client, error))?)
+        })
+        .await
+    }
 }
 
 // === impl Transaction ===
@@ -250,6 +292,10 @@ async fn guard<T>(
 fn timeouts(deadline: Deadline) -> [String; 2] {
     let remaining = deadline.inner().remaining().as_millis().max(1);
     [remaining.to_string(), remaining.min(LOCK_TIMEOUT.as_millis()).to_string()]
+}
+
+fn milliseconds(time: Duration) -> String {
+    time.as_millis().to_string()
 }
 
 /// A plan made before a migration: the connection forgets its statements, and a repeat prepares anew.

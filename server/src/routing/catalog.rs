@@ -111,6 +111,9 @@ impl Scanner {
             }
             Err(error) => {
                 self.client = None;
+                if error == ScanError::TimedOut {
+                    self.server.fell_silent();
+                }
                 if before.is_none_or(|view| view.failed != Some(error)) {
                     tracing::warn!(server = %self.server.name, %error, "catalog scan failed, the last good one stays; `fbs-router check --config FILE` tells what to mend");
                 }
@@ -149,6 +152,7 @@ impl Scanner {
         if first.get::<_, bool>(1) {
             return Err(ScanError::Standby);
         }
+        self.server.has_room_for(first.get(4));
         let system_identifier = first.get::<_, String>(0).parse().map_err(|_| ScanError::Failed)?;
         let databases = rows.iter().map(|row| (row.get::<_, String>(2).into_boxed_str(), row.get(3))).collect();
         Ok(Scanned { system_identifier, databases, unsafe_settings })

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     domain::{App, DatabaseTarget, Deadline, Epoch, Error, SolutionId},
-    postgres::{Connection, Facts, Failure, Pools, SchemaState, pool::CheckoutError},
+    postgres::{Connection, Facts, Failure, Pools, Purpose, SchemaState, pool::CheckoutError},
 };
 
 /// What was seen, and when.
@@ -120,7 +120,7 @@ impl Looking<'_> {
     }
 
     async fn look_once(&self, found: &Found) -> Inside {
-        let connection = match self.pools.checkout(&found.target, &self.app.login(self.solution), self.deadline).await {
+        let connection = match self.enter(found).await {
             Ok(connection) => connection,
             // The catalog said that it is there: its word stands until the next scan.
             Err(error) if error.failure() == Some(Failure::DatabaseAbsent) => {
@@ -142,6 +142,11 @@ impl Looking<'_> {
         }
     }
 
+    async fn enter(&self, found: &Found) -> Result<Connection, CheckoutError> {
+        let login = self.app.login(self.solution);
+        self.pools.checkout(&found.target, &login, Purpose::Routing, self.deadline).await
+    }
+
     async fn claim(&self, connection: Connection, found: &Found) -> Inside {
         let Some(ledger_id) = self.table.ledger.last_change.map(|change| change.ledger_id) else {
             return Inside::NotEntered(Error::RouteUnknown("the ledger was never read"));
@@ -157,7 +162,7 @@ impl Looking<'_> {
         tracing::info!(solution = %self.solution, database = %found.target, "claimed a database without an identity");
         // What pooled connections proved is out of date: prove again.
         self.pools.close(&found.target);
-        let connection = match self.pools.checkout(&found.target, &self.app.login(self.solution), self.deadline).await {
+        let connection = match self.enter(found).await {
             Ok(connection) => connection,
             Err(error) => return Inside::NotEntered(error.into_error()),
         };

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     domain::{DatabaseTarget, Deadline, Epoch, Error, Login, Result, SolutionId},
     postgres::{
-        Connection, Failure, Pools, Statement,
+        Connection, Failure, Pools, Purpose, Statement,
         pool::CheckoutError,
         transaction::{Bound, StatementError, Transaction},
     },
@@ -290,14 +290,14 @@ async fn write_alone(
     Ok(answers.pop().unwrap_or_default())
 }
 
-/// A connection to the target, or the error of a call that needed one.
+/// A connection to the target for routing, or the error of a call that needed one.
 pub(crate) async fn checkout(
     pools: &Pools,
     target: &DatabaseTarget,
     login: &Login,
     deadline: Deadline,
 ) -> Result<Connection> {
-    pools.checkout(target, login, deadline).await.map_err(CheckoutError::into_error)
+    pools.checkout(target, login, Purpose::Routing, deadline).await.map_err(CheckoutError::into_error)
 }
 
 impl CheckoutError {

@@ -8,6 +8,7 @@
 //! never changes the place.
 
 mod enter;
+mod look_up;
 mod write;
 
 use std::{sync::Arc, time::Duration};
@@ -115,6 +116,23 @@ impl Session {
         loop {
             self.check_wanted()?;
             match self.try_read(statement, parameters).await {
+                Ok(rows) => return Ok(rows),
+                Err(failed) => self.recover(failed, &mut tries, true).await?,
+            }
+        }
+    }
+
+    /// As [`Self::read`], for a statement that finds a row by its key: one that is answered at once. In the solution's
+    /// own database it may share a connection with others.
+    pub async fn look_up(
+        &mut self,
+        statement: &'static Statement,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>> {
+        let mut tries = Tries::new();
+        loop {
+            self.check_wanted()?;
+            match self.try_look_up(statement, parameters).await {
                 Ok(rows) => return Ok(rows),
                 Err(failed) => self.recover(failed, &mut tries, true).await?,
             }

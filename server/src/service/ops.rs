@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use super::{Reported, places::Places, tls::ServerTls};
 use crate::{
     metrics::{Counter, Metrics},
+    postgres::{BudgetStatus, Pools},
     routing::{Readiness, Router},
 };
 
@@ -82,24 +83,57 @@ async fn render(State(page): State<Page>) -> String {
     for (server, settings) in page.router.unsafe_settings() {
         let _ = writeln!(out, "fbs_router_unsafe_durability{{server=\"{server}\"}} {}", settings.len());
     }
-    let (mut size, mut idle, mut waiting, pools) = (0, 0, 0, page.router.pools().status());
-    for (_, status) in &pools {
+    pools(&mut out, page.router.pools());
+    out
+}
+
+fn pools(out: &mut String, pools: &Pools) {
+    let (mut size, mut idle, open) = (0, 0, pools.status());
+    for (_, status) in &open {
         size += status.size;
         idle += status.idle;
-        waiting += status.waiting;
     }
     let _ = writeln!(
         out,
         "# HELP fbs_router_pool_connections Pooled connections.\n# TYPE fbs_router_pool_connections gauge\n\
          fbs_router_pool_connections{{state=\"idle\"}} {idle}\n\
          fbs_router_pool_connections{{state=\"used\"}} {}\n\
-         # HELP fbs_router_pools Pools open.\n# TYPE fbs_router_pools gauge\nfbs_router_pools {}\n\
-         # HELP fbs_router_pool_waiting Callers waiting for a connection.\n# TYPE fbs_router_pool_waiting gauge\n\
-         fbs_router_pool_waiting {waiting}",
+         # HELP fbs_router_pools Pools open.\n# TYPE fbs_router_pools gauge\nfbs_router_pools {}",
         size - idle.min(size),
-        pools.len()
+        open.len()
     );
-    out
+    let _ = writeln!(
+        out,
+        "# HELP fbs_router_lookups_together_total Lookups that shared a connection with others.\n\
+         # TYPE fbs_router_lookups_together_total counter\nfbs_router_lookups_together_total {}",
+        pools.lookups_together()
+    );
+    let budgets: Vec<_> = pools.budgets().collect();
+    let mut gauge = |name: &str, help: &str, value: &dyn Fn(&BudgetStatus) -> f64| {
+        let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge");
+        for (server, budget) in &budgets {
+            let _ = writeln!(out, "{name}{{server=\"{server}\"}} {}", value(budget));
+        }
+    };
+    gauge("fbs_router_budget_limit", "Connections that may be in use now.", &|budget| budget.limit as f64);
+    gauge("fbs_router_budget_used", "Connections in use, being made or cleaned.", &|budget| budget.used as f64);
+    gauge("fbs_router_budget_waiting", "Callers waiting for their turn.", &|budget| budget.waiting as f64);
+    gauge("fbs_router_budget_longest_wait_seconds", "How long the first of them has waited.", &|budget| {
+        budget.longest_wait.as_secs_f64()
+    });
+    let mut lines = [String::new(), String::new()];
+    for (server, unreachable, databases) in pools.out_of_order() {
+        let _ = writeln!(lines[0], "fbs_router_server_unreachable{{server=\"{server}\"}} {}", i32::from(unreachable));
+        let _ = writeln!(lines[1], "fbs_router_databases_refusing{{server=\"{server}\"}} {databases}");
+    }
+    let [unreachable, refusing] = lines;
+    let _ = write!(
+        out,
+        "# HELP fbs_router_server_unreachable Whether connections to a server failed last.\n\
+         # TYPE fbs_router_server_unreachable gauge\n{unreachable}\
+         # HELP fbs_router_databases_refusing Databases that cannot be entered for a reason of their own.\n\
+         # TYPE fbs_router_databases_refusing gauge\n{refusing}"
+    );
 }
 
 fn connections(out: &mut String, entrance: &Entrance) {

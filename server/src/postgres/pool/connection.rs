@@ -5,7 +5,7 @@ use std::sync::Arc;
 use deadpool_postgres::Object;
 use tokio::time::timeout;
 
-use crate::postgres::Facts;
+use crate::postgres::{Facts, budget::Permit};
 
 /// Longest a connection with unfinished work is waited for before it is closed.
 const QUARANTINE: std::time::Duration = std::time::Duration::from_secs(1);
@@ -13,10 +13,18 @@ const QUARANTINE: std::time::Duration = std::time::Duration::from_secs(1);
 /// A proved connection, on loan.
 #[derive(Debug)]
 pub struct Connection {
-    pub(super) object: Option<Object>,
-    pub(super) facts: Arc<Facts>,
+    object: Option<Object>,
+    facts: Arc<Facts>,
     /// True while something was sent whose answer has not come.
-    pub(super) unfinished: bool,
+    unfinished: bool,
+    /// Goes back after the connection.
+    permit: Option<Permit>,
+}
+
+/// A proved connection, not lent yet.
+pub(super) struct Proved {
+    pub(super) object: Object,
+    pub(super) facts: Arc<Facts>,
 }
 
 /// Closes the connection unless it is taken out.
@@ -33,6 +41,10 @@ impl Drop for Unproved {
 // === impl Connection ===
 
 impl Connection {
+    pub(super) fn new(Proved { object, facts }: Proved, permit: Permit) -> Self {
+        Self { object: Some(object), facts, unfinished: false, permit: Some(permit) }
+    }
+
     /// What it proved.
     pub fn facts(&self) -> &Arc<Facts> {
         &self.facts
@@ -54,16 +66,20 @@ impl Drop for Connection {
         if !self.unfinished {
             return;
         }
-        // Quarantine: the object keeps its place in the pool until the server has answered, or it is closed.
+        // Quarantine: the object keeps its place and its permit until the server has answered, or it is closed.
         // Outside a runtime (the process ends) there is nobody to wait: close.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             drop(Object::take(object));
             return;
         };
+        let permit = self.permit.take();
         runtime.spawn(async move {
+            let _permit = permit;
             let clean = timeout(QUARANTINE, object.batch_execute("ROLLBACK")).await;
             if !matches!(clean, Ok(Ok(()))) {
                 drop(Object::take(object));
+            } else {
+                drop(object);
             }
         });
     }

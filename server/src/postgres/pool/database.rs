@@ -6,6 +6,7 @@ use arc_swap::ArcSwapOption;
 use deadpool_postgres::{ClientWrapper, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts};
 use tokio::time::Instant;
 
+use super::sharing::Sharing;
 use crate::{
     config,
     domain::{DatabaseTarget, Login},
@@ -21,6 +22,8 @@ use crate::{
 pub(super) struct DatabasePool {
     pub(super) pool: Pool,
     pub(super) facts: ArcSwapOption<Facts>,
+    /// Its connections that several read through.
+    pub(super) sharing: Arc<Sharing>,
     used: Mutex<Instant>,
     /// The last look that found solutions kept apart here. Held while one looks: one is enough for all who wait.
     guarded: tokio::sync::Mutex<Option<Guarded>>,
@@ -42,6 +45,7 @@ impl DatabasePool {
         target: &DatabaseTarget,
         login: &Login,
         settings: &config::Pool,
+        sharing: Sharing,
     ) -> Self {
         // `Fast` asks only whether the socket is open; clean state is the transaction wrapper's, not recycling's.
         let manager = Manager::from_connect(
@@ -63,7 +67,7 @@ impl DatabasePool {
             Err(deadpool_postgres::BuildError::NoRuntimeSpecified) => unreachable!("the runtime is set above"),
         };
         let (facts, guarded) = (ArcSwapOption::empty(), tokio::sync::Mutex::new(None));
-        Self { pool, facts, used: Mutex::new(Instant::now()), guarded }
+        Self { pool, facts, sharing: Arc::new(sharing), used: Mutex::new(Instant::now()), guarded }
     }
 
     /// Proves a connection for whoever asked for it then. Of those that are opened at once, one looks whether solutions

@@ -6,7 +6,7 @@ use tokio_postgres::types::ToSql;
 
 use crate::{
     domain::{Deadline, Error, Login, Placement, Result, SolutionId},
-    postgres::{Connection, Failure, SchemaState, transaction::StatementError},
+    postgres::{Connection, Facts, Failure, Purpose, SchemaState, transaction::StatementError},
     routing::{
         evidence::{Found, Inside, Replaced, Rows},
         inside::{Look, contradiction},
@@ -60,16 +60,14 @@ pub(super) async fn connect(
     solution: &SolutionId,
     deadline: Deadline,
 ) -> Result<Connection, Failed> {
-    let login = match route.placement {
-        Placement::Dedicated => router.naming.documents_app().login(solution),
-        Placement::System => Login::Runtime,
-    };
-    let connection = match router.pools.checkout(&route.database.target, &login, deadline).await {
-        Ok(connection) => connection,
-        Err(error) if contradiction(&error) => return Err(Failed::Absent(error.into_error())),
-        Err(error) => return Err(Failed::Final(error.into_error())),
-    };
-    match verify(router, route, solution, &connection) {
+    let login = login(router, route, solution);
+    let connection =
+        match router.pools.checkout(&route.database.target, &login, Purpose::Documents(solution), deadline).await {
+            Ok(connection) => connection,
+            Err(error) if contradiction(&error) => return Err(Failed::Absent(error.into_error())),
+            Err(error) => return Err(Failed::Final(error.into_error())),
+        };
+    match verify(router, route, solution, connection.facts()) {
         Ok(()) => Ok(connection),
         Err(error) => {
             router.pools.close(&route.database.target);
@@ -83,9 +81,17 @@ pub(super) async fn connect(
     }
 }
 
-fn verify(router: &Router, route: &Route, solution: &SolutionId, connection: &Connection) -> Result<()> {
+/// As whom the route's database is entered.
+pub(super) fn login(router: &Router, route: &Route, solution: &SolutionId) -> Login {
+    match route.placement {
+        Placement::Dedicated => router.naming.documents_app().login(solution),
+        Placement::System => Login::Runtime,
+    }
+}
+
+/// Whether what a connection proved is what the route means.
+pub(super) fn verify(router: &Router, route: &Route, solution: &SolutionId, facts: &Facts) -> Result<()> {
     let mismatch = |what| Err(Error::DatabaseIdentityMismatch { what });
-    let facts = connection.facts();
     let table = router.table.load();
     let target = &route.database.target;
     if *facts.database != *target.name {

@@ -1,0 +1,273 @@
+//! Whether it makes sense to connect now.
+//!
+//! After a failure nobody connects for a moment, which grows with every failure in a row; then one does, and whoever
+//! comes meanwhile waits for what he finds. So a server or database that is out of order is asked a few times a
+//! second, however many want to. There is one for each server (it is out of reach), and one for each database and
+//! login that failed for a reason of its own (a wrong password says nothing about the others). They are kept outside
+//! the pools, which come and go. Connections that are open stay in use.
+//!
+//! Invariant: a breaker never decides where a solution lives; what it answers is the failure that it saw last.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
+
+use super::Failure;
+use crate::domain::{Error, error::Cause};
+
+/// Pause after the first failure.
+const FIRST: Duration = Duration::from_millis(50);
+/// Longest pause: how late a recovery is noticed at most, while somebody asks.
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// Lets connections be tried, or not.
+#[derive(Debug, Default)]
+pub(super) struct Breaker {
+    state: Mutex<State>,
+    /// What a try found is known.
+    known: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// In a row.
+    failures: u32,
+    last: Option<Failed>,
+    /// Nobody tries before.
+    until: Option<Instant>,
+    /// Somebody tries.
+    trying: bool,
+}
+
+/// What a try failed with.
+#[derive(Debug, Clone)]
+pub(super) struct Failed {
+    /// What that means.
+    pub(super) failure: Failure,
+    /// The error of the call that saw it.
+    pub(super) error: Error,
+}
+
+/// Leave to connect. Dropped without a verdict, the next one tries.
+#[derive(Debug)]
+pub(super) struct Leave {
+    breaker: Arc<Breaker>,
+    /// The one who tries for all; none: nothing had failed.
+    trying: bool,
+}
+
+/// Why there is no leave.
+#[derive(Debug)]
+pub(super) enum NoLeave {
+    /// It failed a moment ago.
+    Open(Failed),
+    /// Somebody tries, for longer than the caller can wait.
+    DeadlinePassed,
+}
+
+impl Breaker {
+    /// Leave to connect, at once or when it is known what somebody else found.
+    pub(super) async fn leave(self: &Arc<Self>, until: Instant) -> Result<Leave, NoLeave> {
+        loop {
+            let known = self.known.notified();
+            tokio::pin!(known);
+            // From here on nothing is missed.
+            known.as_mut().enable();
+            {
+                let mut state = self.lock();
+                let Some(last) = &state.last else { return Ok(Leave::new(self, false)) };
+                if !state.trying {
+                    if state.until.is_some_and(|until| Instant::now() < until) {
+                        return Err(NoLeave::Open(last.clone()));
+                    }
+                    state.trying = true;
+                    return Ok(Leave::new(self, true));
+                }
+            }
+            if timeout_at(until, known).await.is_err() {
+                return Err(NoLeave::DeadlinePassed);
+            }
+        }
+    }
+
+    /// What whoever comes now is told, if nobody may try: there is no need to wait for a turn to hear that.
+    pub(super) fn refusal(&self) -> Option<Failed> {
+        let state = self.lock();
+        let pausing = !state.trying && state.until.is_some_and(|until| Instant::now() < until);
+        state.last.as_ref().filter(|_| pausing).cloned()
+    }
+
+    /// A connection was made, by whomever.
+    pub(super) fn succeeded(&self) {
+        let mut state = self.lock();
+        if state.last.is_some() {
+            *state = State::default();
+            drop(state);
+            self.known.notify_waiters();
+        }
+    }
+
+    /// None was.
+    pub(super) fn failed(&self, failed: Failed) {
+        let mut state = self.lock();
+        let now = Instant::now();
+        // Those that were under way together failed together, once.
+        if state.trying || state.until.is_none_or(|until| until <= now) {
+            state.failures = state.failures.saturating_add(1);
+            state.until = Some(now + pause(state.failures, fastrand::f64()));
+        }
+        state.last = Some(failed);
+        state.trying = false;
+        drop(state);
+        self.known.notify_waiters();
+    }
+
+    /// True if nothing failed for longer than any pause: nothing is forgotten with it.
+    pub(super) fn is_quiet(&self) -> bool {
+        let state = self.lock();
+        !state.trying && state.until.is_none_or(|until| until + LONGEST <= Instant::now())
+    }
+
+    /// True if somebody would be refused, or tries for all.
+    pub(super) fn is_open(&self) -> bool {
+        self.lock().last.is_some()
+    }
+
+    /// The state is whole whenever the lock is free, also after a panic.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Leave {
+    fn new(breaker: &Arc<Breaker>, trying: bool) -> Self {
+        Self { breaker: Arc::clone(breaker), trying }
+    }
+
+    /// It connected.
+    pub(super) fn succeeded(mut self) {
+        self.trying = false;
+        self.breaker.succeeded();
+    }
+
+    /// It did not.
+    pub(super) fn failed(mut self, failed: Failed) {
+        self.trying = false;
+        self.breaker.failed(failed);
+    }
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        if self.trying {
+            self.breaker.lock().trying = false;
+            self.breaker.known.notify_waiters();
+        }
+    }
+}
+
+impl Failed {
+    /// With an error that is told to later callers, too.
+    pub(super) fn new(failure: Failure, cause: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self { failure, error: Error::DatabaseUnavailable { cause: Some(Cause::new(cause)) } }
+    }
+}
+
+/// Doubled with every failure, between half of it and all of it, so that replicas do not come together.
+fn pause(failures: u32, random: f64) -> Duration {
+    let whole = FIRST.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(LONGEST);
+    whole.mul_f64(0.5 + random / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn failed() -> Failed {
+        Failed::new(Failure::Unavailable, std::io::Error::other("refused"))
+    }
+
+    async fn leave(breaker: &Arc<Breaker>) -> Result<Leave, NoLeave> {
+        breaker.leave(Instant::now() + PATIENCE).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn everybody_may_connect_until_one_fails_and_then_one_tries_for_all() {
+        let breaker = Arc::new(Breaker::default());
+        let (first, second) = (leave(&breaker).await.unwrap(), leave(&breaker).await.unwrap());
+        first.failed(failed());
+        assert!(matches!(leave(&breaker).await, Err(NoLeave::Open(_))));
+        drop(second);
+        assert!(matches!(leave(&breaker).await, Err(NoLeave::Open(_))), "whose leave is older has no say");
+        tokio::time::advance(FIRST).await;
+        let trying = leave(&breaker).await.unwrap();
+        let mut others: Vec<_> = (0..3).map(|_| Box::pin(leave(&breaker))).collect();
+        for other in &mut others {
+            assert!(other.now_or_never().is_none());
+        }
+        trying.succeeded();
+        for other in others {
+            assert!(other.await.is_ok());
+        }
+        assert!(!breaker.is_open());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_grow_and_those_who_failed_together_count_once() {
+        let breaker = Arc::new(Breaker::default());
+        for _ in 0..20 {
+            breaker.failed(failed());
+        }
+        assert_eq!(breaker.lock().failures, 1);
+        for failures in 2..8 {
+            tokio::time::advance(LONGEST).await;
+            leave(&breaker).await.unwrap().failed(failed());
+            assert_eq!(breaker.lock().failures, failures);
+        }
+        let growing: Vec<_> = (1..9).map(|failures| pause(failures, 1.0).as_millis()).collect();
+        assert_eq!(growing, [50, 100, 200, 400, 800, 1000, 1000, 1000]);
+        assert_eq!(pause(u32::MAX, 0.0), LONGEST / 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_who_gives_up_trying_leaves_it_to_the_next() {
+        let breaker = Arc::new(Breaker::default());
+        breaker.failed(failed());
+        tokio::time::advance(FIRST).await;
+        let trying = leave(&breaker).await.unwrap();
+        let mut next = Box::pin(leave(&breaker));
+        assert!((&mut next).now_or_never().is_none());
+        drop(trying);
+        assert!(next.await.unwrap().trying);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_longer_than_he_can() {
+        let breaker = Arc::new(Breaker::default());
+        breaker.failed(failed());
+        tokio::time::advance(FIRST).await;
+        let _trying = leave(&breaker).await.unwrap();
+        let soon = Instant::now() + Duration::from_millis(10);
+        assert!(matches!(breaker.leave(soon).await, Err(NoLeave::DeadlinePassed)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_breaker_is_quiet_when_its_pauses_are_long_over() {
+        let breaker = Arc::new(Breaker::default());
+        assert!(breaker.is_quiet());
+        breaker.failed(failed());
+        assert!(!breaker.is_quiet() && breaker.is_open());
+        tokio::time::advance(LONGEST * 2).await;
+        assert!(breaker.is_quiet());
+    }
+}

@@ -1,0 +1,320 @@
+//! Getting a connection: a permit in turn, then one that is idle, or leave to make one, and proof.
+
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use deadpool_postgres::{Object, PoolError, TimeoutType};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::{
+    Connection, Pools, Served,
+    connection::{Proved, Unproved},
+    database::DatabasePool,
+    room::is_over,
+};
+use crate::{
+    domain::{DatabaseTarget, Deadline, Error, Login},
+    postgres::{
+        Facts, Failure, Purpose, SchemaState,
+        breaker::{Breaker, Failed, Leave, NoLeave},
+        budget::NoPermit,
+        prove::Unguarded,
+        sqlstate::Scope,
+    },
+};
+
+/// Pause before a server that had no connection left is asked again, grown by as much each time, and jittered.
+const FULL: Duration = Duration::from_millis(10);
+/// Longest such pause.
+const FULL_LONGEST: Duration = Duration::from_millis(100);
+
+/// Why no connection was had.
+#[derive(Debug)]
+pub enum CheckoutError {
+    /// No connection came free in time, of the database, of the solution or of the server.
+    Exhausted,
+    /// The caller's deadline passed.
+    DeadlinePassed,
+    /// Connecting failed, just now or a moment ago.
+    Failed(Failure, Error),
+    /// The role could pass the policies; nothing may run as it.
+    RoleTooPowerful,
+    /// Solutions would not be kept apart in this database; nothing may run there.
+    Unguarded,
+}
+
+/// What one try came to.
+#[expect(clippy::large_enum_variant, reason = "it is looked at where it is made, and never kept")]
+enum Got {
+    Connection(Proved),
+    /// The pool was closed meanwhile, or the connection was too old.
+    Nothing,
+    /// The server has no connection left for us.
+    ServerFull,
+}
+
+/// Leave to make a connection, from server and database.
+struct Leaves {
+    server: Leave,
+    database: Option<Leave>,
+}
+
+impl Pools {
+    /// A proved connection to `target` as `login`, by `deadline` at the latest. Waits in turn with others of `purpose`,
+    /// no longer than `pool.wait`.
+    pub async fn checkout(
+        &self,
+        target: &DatabaseTarget,
+        login: &Login,
+        purpose: Purpose<'_>,
+        deadline: Deadline,
+    ) -> Result<Connection, CheckoutError> {
+        let Some(served) = self.servers.get(&target.server) else {
+            let what = "its server is not in this router's configuration";
+            return Err(CheckoutError::Failed(Failure::Refused, Error::DatabaseMisconfigured { what, cause: None }));
+        };
+        if let Some(failed) = self.refusal(served, target, login) {
+            return Err(failed.into());
+        }
+        let until = self.patience(deadline);
+        let permit = served.budget.permit(&target.name, purpose, until).await.map_err(|NoPermit| {
+            if deadline.passed() { CheckoutError::DeadlinePassed } else { CheckoutError::Exhausted }
+        })?;
+        let connected = async {
+            let mut pause = Duration::ZERO;
+            loop {
+                // A pool that was closed while we waited for it has been replaced already.
+                let pool = self.pool(&served.server, target, login);
+                match self.get(served, target, login, &pool, deadline).await? {
+                    Got::Connection(proved) => return Ok(proved),
+                    Got::Nothing => {}
+                    Got::ServerFull => {
+                        pause = (pause + FULL).min(FULL_LONGEST);
+                        let pause = pause.mul_f64(0.5 + fastrand::f64());
+                        if Instant::now() + pause >= until {
+                            return Err(CheckoutError::Exhausted);
+                        }
+                        sleep(pause).await;
+                    }
+                }
+            }
+        };
+        let proved = timeout_at(deadline.instant(), connected).await.unwrap_or(Err(CheckoutError::DeadlinePassed))?;
+        Ok(Connection::new(proved, permit))
+    }
+
+    /// Until when a caller with that deadline waits for a connection to come free.
+    pub fn patience(&self, deadline: Deadline) -> Instant {
+        deadline.instant().min(Instant::now() + self.settings.wait)
+    }
+
+    async fn get(
+        &self,
+        served: &Served,
+        target: &DatabaseTarget,
+        login: &Login,
+        pool: &DatabasePool,
+        deadline: Deadline,
+    ) -> Result<Got, CheckoutError> {
+        let asked = Instant::now();
+        // One that is idle is used, whatever became of its server meanwhile: it will tell.
+        let leaves = match pool.pool.status().available {
+            0 => Some(self.leaves(served, target, login, deadline).await?),
+            _ => None,
+        };
+        let object = match pool.pool.get().await {
+            Ok(object) => object,
+            Err(PoolError::Backend(error)) => return self.not_made(served, target, login, leaves, error),
+            Err(PoolError::Closed) => return Ok(Got::Nothing),
+            Err(PoolError::Timeout(TimeoutType::Wait)) => return Err(CheckoutError::Exhausted),
+            // Others have all places, and give none back.
+            Err(PoolError::Timeout(_)) if served.server.is_full() => return Err(CheckoutError::Exhausted),
+            Err(error) => {
+                let failed = Failed::new(Failure::Unavailable, error);
+                self.count(target, login, leaves, failed.clone());
+                return Err(failed.into());
+            }
+        };
+        pool.touch();
+        let metrics = Object::metrics(&object);
+        if is_over(metrics, self.settings.lifetime) {
+            drop(Object::take(object));
+            return Ok(Got::Nothing);
+        }
+        if metrics.recycle_count > 0
+            && let Some(facts) = pool.facts.load_full()
+        {
+            return Ok(Got::Connection(Proved { object, facts }));
+        }
+        if metrics.recycle_count == 0 {
+            served.server.breaker.succeeded();
+            served.budget.grow();
+        }
+        let proved = self.prove(target, pool, object, asked).await?;
+        if let Some(Leaves { database: Some(leave), .. }) = leaves {
+            leave.succeeded();
+        }
+        Ok(Got::Connection(proved))
+    }
+
+    /// What everybody is told at the moment who has no connection yet.
+    fn refusal(&self, served: &Served, target: &DatabaseTarget, login: &Login) -> Option<Failed> {
+        let idle = || self.pool(&served.server, target, login).pool.status().available > 0;
+        let failed = served.server.breaker.refusal();
+        let failed = failed.or_else(|| self.breaker_of(target, login).and_then(|breaker| breaker.refusal()))?;
+        (!idle()).then_some(failed)
+    }
+
+    /// Leave to connect: from the server, which may be out of reach, and from the database, which may have a reason of
+    /// its own to refuse.
+    async fn leaves(
+        &self,
+        served: &Served,
+        target: &DatabaseTarget,
+        login: &Login,
+        deadline: Deadline,
+    ) -> Result<Leaves, CheckoutError> {
+        let until = deadline.instant();
+        let server = served.server.breaker.leave(until).await?;
+        let database = match self.breaker_of(target, login) {
+            Some(breaker) => Some(breaker.leave(until).await?),
+            None => None,
+        };
+        Ok(Leaves { server, database })
+    }
+
+    fn breaker_of(&self, target: &DatabaseTarget, login: &Login) -> Option<Arc<Breaker>> {
+        let breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
+        if breakers.is_empty() { None } else { breakers.get(&(target.clone(), login.clone())).cloned() }
+    }
+
+    /// Postgres, or the way to it, did not let us connect.
+    fn not_made(
+        &self,
+        served: &Served,
+        target: &DatabaseTarget,
+        login: &Login,
+        leaves: Option<Leaves>,
+        error: tokio_postgres::Error,
+    ) -> Result<Got, CheckoutError> {
+        let scope = Scope::of(&error);
+        let failure = Failure::of(&error, true);
+        let failed = Failed { failure, error: failure.into_error(error) };
+        match scope {
+            Scope::Server => match leaves {
+                Some(leaves) => leaves.server.failed(failed.clone()),
+                None => served.server.breaker.failed(failed.clone()),
+            },
+            Scope::ServerFull => {
+                served.server.breaker.succeeded();
+                let open = served.server.pooled();
+                served.budget.lower(open);
+                self.close_idle(&served.server.name, open.saturating_sub(served.budget.limit()).max(1));
+                return Ok(Got::ServerFull);
+            }
+            Scope::Database => {
+                served.server.breaker.succeeded();
+                self.count(target, login, leaves, failed.clone());
+            }
+            Scope::Catalog => served.server.breaker.succeeded(),
+        }
+        Err(failed.into())
+    }
+
+    /// The database, as this login, has a reason of its own.
+    fn count(&self, target: &DatabaseTarget, login: &Login, leaves: Option<Leaves>, failed: Failed) {
+        if let Some(Leaves { database: Some(leave), .. }) = leaves {
+            return leave.failed(failed);
+        }
+        let mut breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
+        breakers.entry((target.clone(), login.clone())).or_default().failed(failed);
+    }
+
+    /// Proves a new connection. Until that is done it is `unfinished`, so that a caller who leaves in between
+    /// cannot put an unproved connection into the pool.
+    async fn prove(
+        &self,
+        target: &DatabaseTarget,
+        pool: &DatabasePool,
+        object: Object,
+        asked: Instant,
+    ) -> Result<Proved, CheckoutError> {
+        let mut unproved = Unproved(Some(object));
+        let Some(client) = unproved.0.as_ref() else { return Err(CheckoutError::DeadlinePassed) };
+        let facts = match timeout(self.settings.create, pool.prove(client, asked)).await {
+            Ok(Ok(facts)) => Arc::new(facts),
+            Ok(Err(error)) => {
+                let failure = Failure::of(&error, true);
+                return Err(CheckoutError::Failed(failure, failure.into_error(error)));
+            }
+            Err(_) => {
+                let error = Error::DatabaseUnavailable { cause: None };
+                return Err(CheckoutError::Failed(Failure::Unavailable, error));
+            }
+        };
+        if facts.role_too_powerful {
+            return Err(CheckoutError::RoleTooPowerful);
+        }
+        self.tell_unguarded(target, &facts.unguarded);
+        if !facts.unguarded.is_empty() {
+            return Err(CheckoutError::Unguarded);
+        }
+        if facts.in_recovery {
+            self.close(target);
+            return Err(CheckoutError::Failed(Failure::Standby, Error::DatabaseUnavailable { cause: None }));
+        }
+        // Another database answers to the name now: what the older connections proved no longer holds.
+        if pool
+            .facts
+            .load()
+            .as_ref()
+            .is_some_and(|before| before.oid != facts.oid || before.system_identifier != facts.system_identifier)
+        {
+            self.close(target);
+        }
+        pool.facts.store(Some(Arc::clone(&facts)));
+        self.learn_version(target, &facts);
+        let Some(object) = unproved.0.take() else { return Err(CheckoutError::DeadlinePassed) };
+        Ok(Proved { object, facts })
+    }
+
+    fn learn_version(&self, target: &DatabaseTarget, facts: &Facts) {
+        let version = match facts.schema {
+            SchemaState::Ready(version) => version,
+            SchemaState::Absent | SchemaState::TooOld | SchemaState::TooNew => 0,
+        };
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner).insert(target.clone(), version);
+    }
+
+    /// An alarm when a database begins to be unguarded, or in another way than before; a word when it is mended.
+    fn tell_unguarded(&self, target: &DatabaseTarget, found: &[Unguarded]) {
+        let mut told = self.unguarded.lock().unwrap_or_else(PoisonError::into_inner);
+        if found.is_empty() {
+            if !told.is_empty() && told.remove(target).is_some() {
+                tracing::info!(database = %target, "solutions are kept apart there again");
+            }
+        } else if told.get(target).is_none_or(|before| before != found) {
+            for Unguarded { what, mend } in found {
+                tracing::error!(database = %target, problem = %what, %mend, "solutions would not be kept apart there, so nothing is served from it");
+            }
+            told.insert(target.clone(), found.to_vec());
+        }
+    }
+}
+
+impl From<NoLeave> for CheckoutError {
+    fn from(none: NoLeave) -> Self {
+        match none {
+            NoLeave::Open(failed) => failed.into(),
+            NoLeave::DeadlinePassed => Self::DeadlinePassed,
+        }
+    }
+}
+
+impl From<Failed> for CheckoutError {
+    fn from(Failed { failure, error }: Failed) -> Self {
+        Self::Failed(failure, error)
+    }
+}
