@@ -83,44 +83,6 @@ async fn databases_that_traded_names_are_refused_for_every_call_and_heal_when_th
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_row_crosses_while_names_are_traded_under_load() {
-    let world = World::new().await;
-    let replica = world.replica().await;
-    world.create_own_database("initech").await;
-    let solutions = [("acme_corp", ACME_DATABASE), ("initech", "djo_initech_db")];
-    for (solution, database) in solutions {
-        assert_eq!(replica.create(solution, solution).await.unwrap().database, database);
-    }
-    let done = std::sync::atomic::AtomicBool::new(false);
-    let load = futures_util::future::join_all(solutions.iter().cycle().take(6).map(|(solution, _)| {
-        let (replica, done) = (&replica, &done);
-        async move {
-            while !done.load(std::sync::atomic::Ordering::Relaxed) {
-                let _ = replica.create(solution, solution).await;
-                let names = replica.names(solution).await.unwrap_or_default();
-                assert!(names.iter().all(|name| name == solution), "{solution} sees {names:?}");
-            }
-        }
-    }));
-    let trading = async {
-        for _ in 0..4 {
-            world.platform.implementer().swap_names(ACME_DATABASE, "djo_initech_db").await.unwrap();
-        }
-        done.store(true, std::sync::atomic::Ordering::Relaxed);
-    };
-    tokio::join!(load, trading);
-    for (solution, database) in solutions {
-        let strangers = format!("SELECT count(*) FROM fbs_document.document WHERE company_id <> '{solution}'");
-        assert_eq!(count(&world, database, &strangers).await, 0, "{database}");
-        assert_eq!(world.system_rows(solution).await, 0);
-        soon("it is served again", async || {
-            replica.create(solution, solution).await.map_err(|error| format!("{error:?}"))
-        })
-        .await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_database_made_anew_under_its_name_is_refused_and_never_claimed_or_served_as_empty() {
     let world = World::new().await;
     let replica = world.replica().await;

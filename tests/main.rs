@@ -35,6 +35,7 @@ mod proof;
 mod random_input;
 mod readme;
 mod refusals;
+mod renaming;
 mod repeats;
 mod rls;
 mod roles;

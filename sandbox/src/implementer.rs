@@ -6,7 +6,7 @@
 use std::fmt;
 
 use fbs_router_schema::{ApplyError, Purpose};
-use tokio_postgres::Client;
+use tokio_postgres::{Client, error::SqlState};
 
 use crate::cluster::{self, Cluster};
 
@@ -14,6 +14,9 @@ use crate::cluster::{self, Cluster};
 pub const OWNER: &str = "fbs_owner";
 /// The role `serve` logs in with.
 pub const RUNTIME_ROLE: &str = fbs_router_schema::DEFAULT_RUNTIME_ROLE;
+
+/// Of a statement that wants a database without sessions; Postgres waits five seconds in each.
+const ALONE_TRIES: u32 = 3;
 
 /// Plays the implementer on one cluster.
 #[derive(Debug, Clone, Copy)]
@@ -94,6 +97,19 @@ impl<'c> Implementer<'c> {
         self.rename("swapping", other).await
     }
 
+    /// Lets two databases trade names in one transaction: nobody ever sees a name missing.
+    pub async fn swap_names_at_once(&self, one: &str, other: &str) -> Result<(), Error> {
+        let (one_quoted, other_quoted) = (Identifier(one), Identifier(other));
+        self.allow_connections(one, false).await?;
+        self.allow_connections(other, false).await?;
+        let statement = format!(
+            "BEGIN; ALTER DATABASE {one_quoted} RENAME TO swapping; ALTER DATABASE {other_quoted} RENAME TO {one_quoted}; \
+             ALTER DATABASE swapping RENAME TO {other_quoted}; ALTER DATABASE {one_quoted} ALLOW_CONNECTIONS true; \
+             ALTER DATABASE {other_quoted} ALLOW_CONNECTIONS true; COMMIT"
+        );
+        self.run_alone(&[one, other], &statement).await
+    }
+
     /// Drops a database, whoever is connected.
     pub async fn drop_database(&self, name: &str) -> Result<(), Error> {
         self.run("postgres", &format!("DROP DATABASE {} WITH (FORCE)", Identifier(name))).await
@@ -139,8 +155,24 @@ impl<'c> Implementer<'c> {
     /// A router reconnects at once, so the door has to be closed while sessions end and the statement runs.
     async fn closed_while(&self, name: &str, statement: &str, afterwards: &str) -> Result<(), Error> {
         self.allow_connections(name, false).await?;
-        self.run("postgres", statement).await?;
+        self.run_alone(&[name], statement).await?;
         self.run("postgres", &format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", Identifier(afterwards))).await
+    }
+
+    /// Runs what wants nobody in these databases, which are closed. Who came through the door while it was being closed was
+    /// not among the sessions that were ended.
+    async fn run_alone(&self, databases: &[&str], statement: &str) -> Result<(), Error> {
+        for _ in 1..ALONE_TRIES {
+            match self.run("postgres", statement).await {
+                Err(Error::Refused { source, .. }) if source.code() == Some(&SqlState::OBJECT_IN_USE) => {
+                    for database in databases {
+                        self.end_sessions(database).await?;
+                    }
+                }
+                outcome => return outcome,
+            }
+        }
+        self.run("postgres", statement).await
     }
 }
 
