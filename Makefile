@@ -1,7 +1,7 @@
 # What there is to do here. `make` lists it. Needs Rust; the rest is looked for, and fetched or skipped aloud.
 
 .DEFAULT_GOAL := help
-.PHONY: help dev postgres test python node grpcurl fuzz planted test-pg18 lint features bench break setup-doc full
+.PHONY: help dev postgres test python node grpcurl fuzz planted test-pg18 lint features moves bench break setup-doc full
 
 CARGO ?= cargo
 ARGS ?=
@@ -54,6 +54,9 @@ features: ## Builds each crate with the features its users choose
 	$(CARGO) check --quiet --locked --package fbs-router-proto --no-default-features --features client
 	$(CARGO) check --quiet --locked --package fbs-router-proto --no-default-features --features server
 
+moves: postgres ## MOVES (20) moves of ROWS (10000) documents, with writers, while movers and Postgres are killed
+	FBS_MOVES=$(or $(MOVES),20) FBS_ROWS=$(or $(ROWS),10000) $(CARGO) test --locked --package fbs-router-proto --test e2e -- --nocapture no_write_is_lost_or_doubled
+
 bench: postgres ## Benchmarks, with their peers and limits
 	$(CARGO) run --release --locked --package fbs-router-bench -- $(ARGS)
 
@@ -64,4 +67,4 @@ setup-doc: postgres ## Types what docs/setup.md says, on an empty Postgres
 	@$(CARGO) build --quiet --locked --bin fbs-router
 	@scripts/setup-doc
 
-full: test test-pg18 bench ## Everything that takes long
+full: test test-pg18 moves bench ## Everything that takes long
