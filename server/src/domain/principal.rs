@@ -316,6 +316,26 @@ mod tests {
     }
 
     #[test]
+    fn whoever_reads_in_every_solution_sees_all_and_nobody_else() {
+        let sees_all =
+            |list: &[(&str, Role)]| Principal::new("a", PrincipalKind::Service, grants(list), false).sees_all();
+        for role in [Role::Reader, Role::Writer, Role::Approver, Role::Admin] {
+            assert!(sees_all(&[("*", role)]), "{role:?}");
+            assert!(!sees_all(&[("acme", role), ("globex", role)]), "{role:?}");
+        }
+        assert!(!sees_all(&[]));
+    }
+
+    #[test]
+    fn without_authentication_everybody_is_admin_of_every_solution() {
+        let anonymous = Principal::anonymous();
+        assert!(anonymous.sees_all() && anonymous.may_act_for_others());
+        for need in NEEDS {
+            assert!(anonymous.may(need, &id("acme")) && anonymous.may_somewhere(need), "{need:?}");
+        }
+    }
+
+    #[test]
     fn acting_for_others_needs_both_credentials_to_say_so() {
         let principal = |act| Principal::new("a", PrincipalKind::Service, Grants::default(), act);
         assert!(principal(true).within(&principal(true)).may_act_for_others());

@@ -422,7 +422,7 @@ impl Trace {
         Self { steps: Some(Vec::new()) }
     }
 
-    /// What was tried in the last decision.
+    /// What was tried, in the order of the first time.
     pub fn into_steps(self) -> Vec<Step> {
         self.steps.unwrap_or_default()
     }
@@ -445,7 +445,7 @@ impl Trace {
         if let Some(steps) = &mut self.steps {
             let step = Step { rule, finding: finding.to_owned(), decided };
             // A decision that was taken again after evidence was gathered repeats its first steps.
-            if steps.last() != Some(&step) {
+            if !steps.contains(&step) {
                 steps.push(step);
             }
         }

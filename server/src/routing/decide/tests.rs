@@ -7,6 +7,7 @@
 mod answer;
 mod cases;
 mod page;
+mod told;
 
 use tokio::time::Instant;
 

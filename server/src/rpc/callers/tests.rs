@@ -88,6 +88,20 @@ fn a_bearer_token_is_one_header_value_with_the_scheme_in_any_case() {
     assert_eq!(who(&[], None).unwrap_err(), "no credential came");
 }
 
+/// What the log says tells a token that was never looked up from one that nobody has.
+#[test]
+fn a_token_that_is_empty_or_longer_than_any_is_not_looked_up() {
+    for (bytes, why) in [
+        (0, "the token is empty or too long"),
+        (1, "the token is unknown or has expired"),
+        (TOKEN_BYTES, "the token is unknown or has expired"),
+        (TOKEN_BYTES + 1, "the token is empty or too long"),
+        (TOKEN_BYTES + 2, "the token is empty or too long"),
+    ] {
+        assert_eq!(who(&[&format!("Bearer {}", "a".repeat(bytes))], None).unwrap_err(), why, "{bytes} bytes");
+    }
+}
+
 #[test]
 fn a_certificate_names_its_caller_by_exactly_one_uri() {
     let dns = || SanType::DnsName(Ia5String::try_from("edge.example").unwrap());
@@ -105,6 +119,8 @@ fn a_certificate_names_its_caller_by_exactly_one_uri() {
         assert!(who(&[], Some(&certificate)).is_err(), "{names:?}");
     }
     assert!(who(&[], Some(&CertificateDer::from(b"rubbish".to_vec()))).is_err());
+    let nameless = certificate(vec![dns()]);
+    assert_eq!(who(&[], Some(&nameless)).unwrap_err(), "the certificate has not exactly one URI");
 }
 
 #[test]

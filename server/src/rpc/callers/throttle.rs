@@ -114,4 +114,17 @@ mod tests {
         }
         assert_eq!(throttle.peers.lock().unwrap().len(), 10);
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_has_a_place_in_a_full_table_keeps_it() {
+        let throttle = Throttle::new(2);
+        let first = address("10.0.0.1");
+        throttle.failed(first);
+        for number in 0..5_000_u32 {
+            throttle.failed(Some(IpAddr::from(number.to_be_bytes())));
+        }
+        assert!(throttle.failed(address("10.0.0.2")).is_some(), "those without a place share a count");
+        assert_eq!(throttle.failed(first), None, "his second");
+        assert!(throttle.failed(first).is_some(), "his third");
+    }
 }

@@ -262,6 +262,11 @@ impl Verdicts<'_> {
 
     /// The verdict here, with everything else as `loose` and `policies` say.
     pub(super) fn of(&mut self, loose: u32, policies: Policies) -> Answer {
+        self.told(loose, policies, &mut Trace::default())
+    }
+
+    /// As `of`, and what ExplainRoute tells of it.
+    pub(super) fn told(&mut self, loose: u32, policies: Policies, trace: &mut Trace) -> Answer {
         let evidence = &mut self.evidence;
         let record = if loose & MOVING == 0 { self.record } else { self.moving };
         evidence.ledger = match self.place.ledger {
@@ -289,7 +294,7 @@ impl Verdicts<'_> {
         evidence.policy.isolation = if policies.required { Isolation::Required } else { Isolation::Preferred };
         evidence.policy.shared = policies.shared;
         evidence.policy.unregistered = if policies.refuse { Unregistered::Refuse } else { Unregistered::System };
-        answer(decide(evidence, &mut Trace::default()), self.place)
+        answer(decide(evidence, trace), self.place)
     }
 }
 
