@@ -95,6 +95,8 @@ async fn a_closed_database_is_unavailable_until_it_is_opened_also_over_a_restart
     let implementer = case.world.platform.implementer();
     implementer.allow_connections(ACME_DATABASE, false).await.unwrap();
     case.acme_fails(&replica, &[DOWN], Ok(DEDICATED)).await;
+    let told = replica.explain("acme_corp").await.steps.pop().unwrap();
+    assert!(told.rule == "enter" && told.finding.starts_with("calls fail now"), "{told:?}");
     case.globex_is_served(&replica).await;
     let replica = replica.restart().await;
     case.acme_fails(&replica, &[DOWN], Ok(DEDICATED)).await;
@@ -332,6 +334,51 @@ async fn a_write_cut_at_any_byte_is_told_truly_and_repeated_without_doubling() {
     }
     assert!(answers[0] > 0 && answers[1] > 0, "the cuts missed the writes: {answers:?}");
     assert_eq!(case.leaked().await, 0);
+}
+
+/// A deferred trigger holds COMMIT, and its session is ended there: only the caller can say whether to try again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_without_an_answer_is_not_known_and_tried_again_only_with_a_request_id() {
+    let (case, replica) = case("").await;
+    let owner = case.world.platform.cluster.connect(ACME_DATABASE).await.unwrap();
+    let trigger = "CREATE FUNCTION public.hold() RETURNS trigger LANGUAGE plpgsql AS
+                       $$ BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END $$;
+                   CREATE CONSTRAINT TRIGGER hold AFTER INSERT ON fbs_document.document
+                       DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.hold();";
+    owner.batch_execute(trigger).await.unwrap();
+    let end = "WITH held AS MATERIALIZED (
+                   SELECT pid FROM pg_stat_activity
+                   WHERE datname = current_database() AND query = 'COMMIT' AND wait_event = 'advisory')
+               SELECT coalesce(max(pid) FILTER (WHERE pg_terminate_backend(pid)), 0)::bigint FROM held";
+    // One after the other, each once.
+    let end_in_commit = async |sessions: u32| {
+        let mut ended = 0;
+        for _ in 0..sessions {
+            ended = soon("a write waits in its COMMIT", async || match case.count(ACME_DATABASE, end).await {
+                pid if pid != 0 && pid != ended => Ok(pid),
+                other => Err(format!("{other}")),
+            })
+            .await;
+        }
+        owner.batch_execute("SELECT pg_advisory_unlock(1)").await.unwrap();
+    };
+    let hold = async || owner.batch_execute("SELECT pg_advisory_lock(1)").await.unwrap();
+
+    hold().await;
+    let (outcome, ()) = tokio::join!(replica.create("acme_corp", "plain"), end_in_commit(1));
+    assert_eq!(outcome.map(|answer| answer.database), Err(failure(Code::Unknown, "OUTCOME_UNKNOWN")));
+    for (name, lost, expected) in [("once", 1, Ok(ACME_DATABASE)), ("never", 3, Err(failure(DOWN.0, DOWN.1)))] {
+        hold().await;
+        let create = replica.create_once("acme_corp", name, Uuid::new_v4());
+        let (outcome, ()) = tokio::join!(create, end_in_commit(lost));
+        assert_eq!(outcome.map(|answer| answer.database), expected.map(str::to_owned), "{name}");
+    }
+
+    let documents = async |name: &str| {
+        let sql = format!("SELECT count(*) FROM fbs_document.document WHERE name = '{name}'");
+        case.count(ACME_DATABASE, &sql).await
+    };
+    assert_eq!((documents("plain").await, documents("once").await, documents("never").await), (0, 1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,10 @@
 //! Where solutions live, as callers see it.
 
-use fbs_router_proto::router::v1::{Placement, ResolveDatabaseRequest, resolve_result::Outcome};
+use fbs_router_proto::{
+    document::v1::{DeleteDocumentRequest, GetDocumentRequest},
+    router::v1::{Placement, ResolveDatabaseRequest, resolve_result::Outcome},
+};
+use fbs_router_sandbox::platform::{ACME_DATABASE, SYSTEM_DATABASE};
 use tonic::Code;
 
 use crate::support::{World, failure, within};
@@ -100,4 +104,65 @@ async fn a_batch_answers_each_pair_alone() {
         })
         .collect();
     assert_eq!(outcomes, ["djo_acme_corp_db", "error 3", "fbs_system_db", "error 3"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_are_read_and_written_in_the_database_that_a_call_names_or_not_at_all() {
+    let world = World::new().await;
+    let replica = world.replica().await;
+    for (solution, own, other) in
+        [("acme_corp", ACME_DATABASE, SYSTEM_DATABASE), ("globex", SYSTEM_DATABASE, ACME_DATABASE)]
+    {
+        let document_id = replica.make(solution, "N").await.document_id;
+        for (database, expected) in [(own, Ok(())), (other, Err("DATABASE_MISMATCH".to_owned()))] {
+            let solution = solution.to_owned();
+            let database = database.to_owned();
+            let read = GetDocumentRequest {
+                solution: solution.clone(),
+                document_id: document_id.clone(),
+                database: database.clone(),
+            };
+            let read = replica.documents().get_document(within(read)).await;
+            assert_eq!(read.map(drop).map_err(|status| crate::support::reason(&status).1), expected);
+            let write = DeleteDocumentRequest {
+                solution,
+                document_id: document_id.clone(),
+                database,
+                ..DeleteDocumentRequest::default()
+            };
+            let write = replica.documents().delete_document(within(write)).await;
+            assert_eq!(write.map(drop).map_err(|status| crate::support::reason(&status).1), expected);
+        }
+    }
+}
+
+/// A column of another type voids the plans of open connections. No caller learns of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_made_before_a_migration_is_made_anew_within_the_call() {
+    let world = World::new().await;
+    let replica = world.replica().await;
+    let id = replica.make("globex", "N").await.document_id;
+    let owner = world.platform.cluster.connect(SYSTEM_DATABASE).await.unwrap();
+    for kind in ["varchar", "text"] {
+        for outcome in replica.calls("globex", &id).await {
+            assert_eq!(outcome.as_deref(), Ok(SYSTEM_DATABASE), "before it is {kind}");
+        }
+        let migration = format!("ALTER TABLE fbs_document.document ALTER COLUMN approved_by TYPE {kind} COLLATE \"C\"");
+        owner.batch_execute(&migration).await.unwrap();
+        for outcome in replica.calls("globex", &id).await {
+            assert_eq!(outcome.as_deref(), Ok(SYSTEM_DATABASE), "after it became {kind}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_names_the_epoch_that_was_written_at() {
+    let world = World::new().await;
+    let replica = world.replica().await;
+    replica.make("globex", "N").await;
+    replica.make("acme_corp", "N").await;
+    for (database, epoch) in [(SYSTEM_DATABASE, 0), (ACME_DATABASE, 1)] {
+        let audited = "SELECT epoch FROM fbs_router.audit WHERE action = 'CreateDocument'";
+        assert_eq!(world.count(database, audited).await, epoch, "{database}");
+    }
 }

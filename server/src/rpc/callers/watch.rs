@@ -3,7 +3,11 @@
 //! Polled: a file that is replaced by rename, or is a link into a folder that is (as Kubernetes does it), is noticed
 //! however it changes. A file that cannot be used is reported once, and the callers stay those of before.
 
-use std::{os::unix::fs::MetadataExt, sync::Arc, time::Duration};
+use std::{
+    os::unix::fs::MetadataExt,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use sha2::{Digest, Sha256};
 
@@ -45,7 +49,7 @@ pub(super) async fn follow(listed: &Listed, metrics: &Metrics) {
             (digest, Directory::load(&path, &naming))
         });
         let Ok((digest, outcome)) = read.await else { continue };
-        seen = stamp.filter(|stamp| !is_fresh(stamp));
+        seen = stamp.filter(|stamp| !is_fresh(stamp, SystemTime::now()));
         let what = (digest, outcome.as_ref().err().map(ToString::to_string));
         if tried.as_ref() == Some(&what) {
             continue;
@@ -79,8 +83,21 @@ async fn stamp(listed: &Listed) -> Option<Stamp> {
     })
 }
 
-fn is_fresh(stamp: &Stamp) -> bool {
+fn is_fresh(stamp: &Stamp, now: SystemTime) -> bool {
     let changed = u64::try_from(stamp.changed.0).map(Duration::from_secs).unwrap_or_default();
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    now < changed + FRESH
+    now.duration_since(UNIX_EPOCH).unwrap_or_default() < changed + FRESH
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_fresh_for_two_seconds_and_in_the_future() {
+        let stamp = Stamp { device: 1, inode: 2, mode: 3, bytes: 4, modified: (5, 0), changed: (100, 0) };
+        for (millis, fresh) in [(0, true), (99_000, true), (101_999, true), (102_000, false), (200_000, false)] {
+            let now = UNIX_EPOCH + Duration::from_millis(millis);
+            assert_eq!(is_fresh(&stamp, now), fresh, "at {millis} ms");
+        }
+    }
 }
