@@ -1,7 +1,7 @@
 # What there is to do here. `make` lists it. Needs Rust; the rest is looked for, and fetched or skipped aloud.
 
 .DEFAULT_GOAL := help
-.PHONY: help dev postgres test python node grpcurl fuzz planted test-pg18 lint features moves bench break setup-doc full
+.PHONY: help dev postgres test python node grpcurl fuzz planted mutants test-pg18 lint features moves bench break setup-doc full
 
 CARGO ?= cargo
 ARGS ?=
@@ -39,6 +39,9 @@ fuzz: postgres ## Looks for input that breaks something, each target for SECONDS
 
 planted: postgres ## Plants each bug of tests/planted, and expects the test that it names to fail
 	scripts/planted $(ARGS)
+
+mutants: postgres ## Changes what decides, proves and permits a line at a time, and expects a test to fail
+	scripts/mutants $(ARGS)
 
 test-pg18: ## All tests, on a fetched PostgreSQL 18
 	PG_BINDIR="$$(scripts/postgres --fetch)" && export PG_BINDIR && $(CARGO) test --workspace --locked

@@ -181,10 +181,14 @@ fn documents_state(row: &Row) -> SchemaState {
     schema_state(row, (fbs_router_schema::DOCUMENTS_OLDEST_SERVED, fbs_router_schema::DOCUMENTS_VERSION))
 }
 
-fn schema_state(row: &Row, (oldest_served, newest_known): (i32, i32)) -> SchemaState {
-    let (Some(version), Some(compatible_from)) = (row.get::<_, Option<i32>>(0), row.get::<_, Option<i32>>(1)) else {
-        return SchemaState::Absent;
-    };
+fn schema_state(row: &Row, served: (i32, i32)) -> SchemaState {
+    match (row.get(0), row.get(1)) {
+        (Some(version), Some(compatible_from)) => state_of(version, compatible_from, served),
+        _ => SchemaState::Absent,
+    }
+}
+
+fn state_of(version: i32, compatible_from: i32, (oldest_served, newest_known): (i32, i32)) -> SchemaState {
     if version < oldest_served {
         SchemaState::TooOld
     } else if compatible_from > newest_known {
@@ -200,5 +204,24 @@ fn absent_is_none(rows: Result<Vec<Row>, tokio_postgres::Error>) -> Result<Optio
         Ok(rows) => Ok(Some(rows)),
         Err(error) if error.code().is_some_and(|code| ABSENT.contains(code)) => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schema_is_served_from_the_oldest_known_to_the_last_that_is_compatible() {
+        for (version, compatible_from, state) in [
+            (2, 1, SchemaState::TooOld),
+            (3, 1, SchemaState::Ready(3)),
+            (5, 5, SchemaState::Ready(5)),
+            (7, 4, SchemaState::Ready(7)),
+            (7, 5, SchemaState::Ready(7)),
+            (7, 6, SchemaState::TooNew),
+        ] {
+            assert_eq!(state_of(version, compatible_from, (3, 5)), state, "{version} from {compatible_from}");
+        }
     }
 }

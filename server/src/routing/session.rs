@@ -212,13 +212,12 @@ impl Session {
                 tries.refused = refused;
                 self.reroute().await
             }
-            Failed::Absent(error) if last => Err(error),
+            Failed::Absent(error) | Failed::Lost(error) | Failed::Conflict(error) if last => Err(error),
             Failed::Absent(_) => {
                 // The catalog decides what a missing name means.
                 self.router.scan_all(self.call.deadline).await;
                 self.find_route().await
             }
-            Failed::Lost(error) | Failed::Conflict(error) if last => Err(error),
             Failed::Lost(_) => {
                 self.router.pools.distrust(&self.route.database.target, tries.began);
                 Ok(())
