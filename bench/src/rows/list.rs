@@ -5,7 +5,7 @@ use crate::{load::Shape, servers::Kind};
 
 /// Every group.
 pub(crate) fn groups() -> Vec<Group> {
-    let mut groups = vec![control(), resolve(), get(), create()];
+    let mut groups = vec![control(), resolve(), get(), get_many(), create()];
     groups.extend(shapes());
     groups
 }
@@ -47,6 +47,16 @@ fn get() -> Group {
             row("get: bare -> ours", 0, 3),
             row("get: policies + fence -> ours", 2, 3),
         ],
+    }
+}
+
+/// With 64 calls in flight: what sharing connections is worth.
+fn get_many() -> Group {
+    Group {
+        shape: Shape { connections: 4, in_flight: 16 },
+        servers: vec![Kind::Bare, Kind::Fence, Kind::Ours],
+        rows: vec![row("get 4x16: bare -> ours", 0, 2), row("get 4x16: policies + fence -> ours", 1, 2)],
+        ..get()
     }
 }
 

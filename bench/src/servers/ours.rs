@@ -15,7 +15,7 @@ use fbs_router::{
     metrics::Metrics,
     postgres::PostgresServer,
     routing::Router,
-    rpc::{Documents, Routes, observe::Observe, tokens::Tokens},
+    rpc::{Documents, Routes, authenticate::Authenticate, callers::Callers, observe::Observe, tokens::Tokens},
     service::Service,
 };
 use fbs_router_proto::{
@@ -119,12 +119,14 @@ impl Replica {
         let tokens = Arc::new(Tokens::random());
         let documents = Documents::new(Arc::clone(&self.router), Arc::clone(&tokens), self.config.documents.clone());
         let observe = Observe { limits: Arc::new(self.config.deadline.clone()), metrics: Arc::clone(&self.metrics) };
+        let callers = Callers::new(self.config.callers.as_ref(), &self.config.naming)?;
         let incoming = TcpIncoming::from(TcpListener::from_std(listener)?).with_nodelay(Some(true));
         let limits = &self.config.limits;
         let serving = Server::builder()
             .max_concurrent_streams(Some(limits.concurrent_streams))
             .http2_max_header_list_size(Some(limits.header_bytes))
             .layer(observe)
+            .layer(Authenticate::new(Arc::new(callers)))
             .add_service(
                 RouterServiceServer::new(Routes::new(Arc::clone(&self.router), Arc::clone(&tokens)))
                     .max_decoding_message_size(limits.request_bytes),
