@@ -18,6 +18,7 @@ mod certificates;
 mod cli;
 mod client;
 mod content;
+mod dashboard;
 mod documents;
 mod faults;
 mod guards;

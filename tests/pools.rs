@@ -211,7 +211,10 @@ async fn a_limit_of_the_role_over_all_replicas_is_shared_without_a_lost_call() {
                 match replica.create_once(solution, &name, request).await {
                     Ok(answer) => Ok(answer),
                     // Cancelled by its own caller, whose deadline is short for a machine that is busy.
-                    Err((Code::ResourceExhausted | Code::DeadlineExceeded | Code::Cancelled, reason)) => Err(reason),
+                    Err((
+                        Code::ResourceExhausted | Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled,
+                        reason,
+                    )) => Err(reason),
                     Err(other) => panic!("{other:?}"),
                 }
             })

@@ -5,9 +5,10 @@
 //! keep the catalog or the ledger from being read.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -68,6 +69,9 @@ pub struct PostgresServer {
     places: Arc<Semaphore>,
     lone_places: Arc<Semaphore>,
     making: Semaphore,
+    /// Places whose connections are not open yet.
+    half_made: AtomicUsize,
+    failures: Mutex<BTreeMap<String, u64>>,
     /// Places for the pools.
     most: usize,
     /// Whether it is out of reach.
@@ -129,6 +133,8 @@ impl PostgresServer {
             places: Arc::new(Semaphore::new(settings.max_connections - LONE)),
             lone_places: Arc::new(Semaphore::new(LONE)),
             making: Semaphore::new(MAKING),
+            half_made: AtomicUsize::new(0),
+            failures: Mutex::default(),
             most: settings.max_connections - LONE,
             breaker: Arc::default(),
             waiting: AtomicUsize::new(0),
@@ -206,6 +212,16 @@ impl PostgresServer {
         self.pooled() + LONE - self.lone_places.available_permits()
     }
 
+    /// Connections that could not be opened since the start, by class of SQLSTATE; `none`: Postgres did not answer.
+    pub fn failures(&self) -> BTreeMap<String, u64> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Places of connections that are being closed, where the pools have `size`.
+    pub(super) fn closing(&self, size: usize) -> usize {
+        self.pooled().saturating_sub(size + self.half_made.load(Ordering::SeqCst))
+    }
+
     /// The server did not answer in time: nobody needs to find that out for himself.
     pub fn fell_silent(&self) {
         self.breaker.failed(Failed::new(Failure::Unavailable, Silent));
@@ -253,10 +269,12 @@ impl PostgresServer {
         let place = match Arc::clone(&self.places).try_acquire_owned() {
             Ok(place) => Some(place),
             Err(_) => {
-                let _waiting = Waiting::new(self);
+                let _waiting = Counted::new(&self.waiting);
+                self.starved.notify_one();
                 Arc::clone(&self.places).acquire_owned().await.ok()
             }
         };
+        let _half_made = Counted::new(&self.half_made);
         let _making = self.making.acquire().await;
         self.open(config, place, None).await
     }
@@ -268,10 +286,16 @@ impl PostgresServer {
         notices: Option<tokio::sync::mpsc::UnboundedSender<()>>,
     ) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
         self.opened.fetch_add(1, Ordering::Relaxed);
-        match &self.tls {
+        let opened = match &self.tls {
             Some(tls) => drive(config, tls.clone(), place, notices).await,
             None => drive(config, NoTls, place, notices).await,
-        }
+        };
+        opened.inspect_err(|error| {
+            // Of an SQLSTATE the class: a handful, whatever happens.
+            let class = error.code().and_then(|state| state.code().get(..2)).unwrap_or("none");
+            let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+            *failures.entry(class.to_owned()).or_default() += 1;
+        })
     }
 }
 
@@ -314,20 +338,19 @@ where
     Ok((client, task))
 }
 
-/// Somebody who waits for a place, until he has it or leaves.
-struct Waiting<'s>(&'s PostgresServer);
+/// One more, until it is dropped.
+struct Counted<'c>(&'c AtomicUsize);
 
-impl<'s> Waiting<'s> {
-    fn new(server: &'s PostgresServer) -> Self {
-        server.waiting.fetch_add(1, Ordering::SeqCst);
-        server.starved.notify_one();
-        Self(server)
+impl<'c> Counted<'c> {
+    fn new(count: &'c AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -27,9 +27,10 @@ use tokio::time::Instant;
 pub use self::{
     checkout::CheckoutError,
     connection::Connection,
+    room::Why,
     sharing::{Lookup, Reader, Way},
 };
-use self::{database::DatabasePool, sharing::Sharing};
+use self::{database::DatabasePool, room::Closed, sharing::Sharing};
 use super::{
     BudgetStatus, PostgresServer,
     breaker::Breaker,
@@ -49,6 +50,7 @@ pub struct Pools {
     pools: Mutex<Open>,
     /// Of databases that cannot be entered for a reason of their own. They outlive the pools, which are closed for less.
     breakers: Mutex<HashMap<(DatabaseTarget, Login), Arc<Breaker>>>,
+    closed: Closed,
     /// Lookups that shared a connection.
     together: Arc<AtomicU64>,
     /// Version of the documents schema as each database proved it last; outlives its pool.
@@ -95,6 +97,7 @@ impl Pools {
             settings,
             pools: Mutex::new(HashMap::new()),
             breakers: Mutex::new(HashMap::new()),
+            closed: Closed::default(),
             together: Arc::default(),
             versions: Mutex::new(HashMap::new()),
             unguarded: Mutex::new(HashMap::new()),
@@ -112,6 +115,11 @@ impl Pools {
         self.unguarded.lock().unwrap_or_else(PoisonError::into_inner).retain(|target, _| listed(target));
     }
 
+    /// All servers.
+    pub fn servers(&self) -> impl Iterator<Item = &Arc<PostgresServer>> {
+        self.servers.values().map(|served| &served.server)
+    }
+
     /// The server of that name.
     pub fn server(&self, name: &str) -> Option<&Arc<PostgresServer>> {
         self.servers.get(name).map(|served| &served.server)
@@ -127,7 +135,8 @@ impl Pools {
     /// Closes what is idle of a database and was opened before `since`: one connection that broke speaks for the others.
     pub fn distrust(&self, target: &DatabaseTarget, since: Instant) {
         for (_, pool) in self.lock().get(target).into_iter().flatten() {
-            pool.pool.retain(|_, metrics| metrics.created >= since.into_std());
+            let distrusted = pool.pool.retain(|_, metrics| metrics.created >= since.into_std());
+            self.closed.count(Why::Distrusted, distrusted.removed.len());
         }
     }
 
@@ -149,6 +158,11 @@ impl Pools {
                 (target.clone(), status)
             })
             .collect()
+    }
+
+    /// Connections that were closed while nobody used them.
+    pub fn closed(&self, why: Why) -> u64 {
+        self.closed.so_far(why)
     }
 
     /// Lookups that shared a connection with others.

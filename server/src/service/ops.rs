@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use super::{Reported, places::Places, tls::ServerTls};
 use crate::{
     metrics::{Counter, Metrics},
-    postgres::{BudgetStatus, Pools},
+    postgres::{BudgetStatus, Pools, pool::Why},
     routing::{Readiness, Router},
 };
 
@@ -101,6 +101,31 @@ fn pools(out: &mut String, pools: &Pools) {
          # HELP fbs_router_pools Pools open.\n# TYPE fbs_router_pools gauge\nfbs_router_pools {}",
         size - idle.min(size),
         open.len()
+    );
+    out.push_str(
+        "# HELP fbs_router_connections_closed_total Pooled connections closed while nobody used them.\n\
+         # TYPE fbs_router_connections_closed_total counter\n",
+    );
+    for why in Why::ALL {
+        let (name, count) = (why.name(), pools.closed(why));
+        let _ = writeln!(out, "fbs_router_connections_closed_total{{reason=\"{name}\"}} {count}");
+    }
+    let mut lines = [String::new(), String::new()];
+    for server in pools.servers() {
+        let name = &server.name;
+        let _ = writeln!(lines[0], "fbs_router_connects_total{{server=\"{name}\"}} {}", server.opened());
+        for (class, count) in server.failures() {
+            let labels = format!("server=\"{name}\",sqlstate_class=\"{class}\"");
+            let _ = writeln!(lines[1], "fbs_router_connects_failed_total{{{labels}}} {count}");
+        }
+    }
+    let [connects, failed] = lines;
+    let _ = write!(
+        out,
+        "# HELP fbs_router_connects_total Attempts to connect to a server.\n\
+         # TYPE fbs_router_connects_total counter\n{connects}\
+         # HELP fbs_router_connects_failed_total Those that failed, by class of SQLSTATE.\n\
+         # TYPE fbs_router_connects_failed_total counter\n{failed}"
     );
     let _ = writeln!(
         out,

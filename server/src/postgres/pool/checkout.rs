@@ -12,7 +12,7 @@ use super::{
     Connection, Pools, Served,
     connection::{Proved, Unproved},
     database::DatabasePool,
-    room::is_over,
+    room::{Why, is_over},
 };
 use crate::{
     domain::{DatabaseTarget, Deadline, Error, Login},
@@ -211,7 +211,7 @@ impl Pools {
                 served.server.breaker.succeeded();
                 let open = served.server.pooled();
                 served.budget.lower(open);
-                self.close_idle(&served.server.name, open.saturating_sub(served.budget.limit()).max(1));
+                self.close_idle(&served.server.name, open.saturating_sub(served.budget.limit()).max(1), Why::Short);
                 return Ok(Got::ServerFull);
             }
             Scope::Database => {

@@ -5,7 +5,10 @@
 use std::{
     collections::hash_map::RandomState,
     hash::BuildHasher,
-    sync::{LazyLock, PoisonError},
+    sync::{
+        LazyLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -21,6 +24,51 @@ const SPARED: Duration = Duration::from_secs(1);
 /// Looks for old connections within the time after which they are.
 const LOOKS: u32 = 4;
 
+/// Why a connection that nobody used was closed.
+#[derive(Debug, Clone, Copy)]
+pub enum Why {
+    /// Nobody used it for long.
+    Idle,
+    /// It was old.
+    Old,
+    /// Its place was needed for another database.
+    Room,
+    /// Its server was short of connections.
+    Short,
+    /// Another of its database had broken.
+    Distrusted,
+}
+
+/// Connections that were closed, by reason.
+#[derive(Debug, Default)]
+pub(super) struct Closed([AtomicU64; Why::ALL.len()]);
+
+impl Why {
+    /// Every one.
+    pub const ALL: [Self; 5] = [Self::Idle, Self::Old, Self::Room, Self::Short, Self::Distrusted];
+
+    /// As metrics call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Old => "old",
+            Self::Room => "room",
+            Self::Short => "short",
+            Self::Distrusted => "distrusted",
+        }
+    }
+}
+
+impl Closed {
+    pub(super) fn count(&self, why: Why, connections: usize) {
+        self.0[why as usize].fetch_add(connections as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn so_far(&self, why: Why) -> u64 {
+        self.0[why as usize].load(Ordering::Relaxed)
+    }
+}
+
 impl Pools {
     /// Closes what is old, and forgets pools, turns and breakers that nobody uses.
     pub fn reap(&self) {
@@ -29,7 +77,10 @@ impl Pools {
         let lifetime = self.settings.lifetime;
         self.lock().retain(|_, pools| {
             pools.retain(|(_, pool)| {
-                pool.pool.retain(|_, metrics| metrics.last_used() < idle && !is_over(&metrics, lifetime));
+                let old = pool.pool.retain(|_, metrics| !is_over(&metrics, lifetime));
+                self.closed.count(Why::Old, old.removed.len());
+                let unused = pool.pool.retain(|_, metrics| metrics.last_used() < idle);
+                self.closed.count(Why::Idle, unused.removed.len());
                 pool.pool.status().size > 0 || pool.used().elapsed() < idle
             });
             !pools.is_empty()
@@ -50,7 +101,11 @@ impl Pools {
     pub async fn make_room(&self, server: &PostgresServer) {
         loop {
             tokio::select! {
-                wanted = server.starved() => self.close_idle(&server.name, wanted),
+                waiting = server.starved() => {
+                    // Those that are closed already leave their places in a moment.
+                    let closing = server.closing(self.size(&server.name));
+                    self.close_idle(&server.name, waiting.saturating_sub(closing), Why::Room);
+                }
                 () = server.is_short() => self.spare(&server.name),
             }
             // A connection that is closed, or comes back meanwhile, takes about so long.
@@ -62,23 +117,32 @@ impl Pools {
     fn spare(&self, server: &ServerName) {
         let pools = self.lock();
         for (_, pool) in pools.iter().filter(|(target, _)| target.server == *server).flat_map(|(_, pools)| pools) {
-            pool.pool.retain(|_, metrics| metrics.last_used() < SPARED);
+            let spared = pool.pool.retain(|_, metrics| metrics.last_used() < SPARED);
+            self.closed.count(Why::Short, spared.removed.len());
         }
+    }
+
+    /// Pooled connections to a server, as the pools count them.
+    fn size(&self, server: &ServerName) -> usize {
+        let pools = self.lock();
+        let here = pools.iter().filter(|(target, _)| target.server == *server);
+        here.flat_map(|(_, pools)| pools).map(|(_, pool)| pool.pool.status().size).sum()
     }
 
     /// Closes `wanted` idle connections to a server, those of the database used longest ago first. Counts what is
     /// removed, not what a pool calls available: that is net of callers who are about to take one.
-    pub(super) fn close_idle(&self, server: &ServerName, mut wanted: usize) {
+    pub(super) fn close_idle(&self, server: &ServerName, mut wanted: usize, why: Why) {
         let pools = self.lock();
         let here = pools.iter().filter(|(target, _)| target.server == *server);
         let mut pools: Vec<_> = here.flat_map(|(_, pools)| pools).collect();
         pools.sort_by_key(|(_, pool)| pool.used());
         for (_, pool) in pools {
-            pool.pool.retain(|_, _| {
+            let closed = pool.pool.retain(|_, _| {
                 let close = wanted > 0;
                 wanted -= usize::from(close);
                 !close
             });
+            self.closed.count(why, closed.removed.len());
         }
     }
 }
