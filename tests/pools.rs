@@ -112,9 +112,9 @@ async fn one_solution_takes_no_more_than_its_share_of_a_shared_database() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_route_is_found_while_documents_have_every_connection_they_may_have() {
     let world = World::new().await;
-    // Of four, catalog and ledger have one each, and one is kept for routing.
+    // Of four, catalog and ledger have one each, and one is kept for routing. The ledger is in the database that is full.
     let text = world
-        .configuration(&world.platform.url(), &pool("max_size = 4"))
+        .configuration(&world.platform.url(), &pool("max_size = 1"))
         .replace("max_connections = 60", "max_connections = 4");
     let replica = Replica::start(&text, &world.snapshot("router")).await;
     let stuck = replica.create("stuck", "S-1").await.unwrap().message;

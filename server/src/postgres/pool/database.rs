@@ -17,6 +17,9 @@ use crate::{
     },
 };
 
+/// Connections beyond those for documents, so that routing never waits for one of theirs.
+const ROUTING: usize = 8;
+
 /// The pool of one database, and what its connections proved.
 #[derive(Debug)]
 pub(super) struct DatabasePool {
@@ -54,7 +57,8 @@ impl DatabasePool {
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
         let pool = Pool::builder(manager)
-            .max_size(settings.max_size)
+            // Who may have one is the budget's to say; this only never stands in its way.
+            .max_size(settings.max_size + ROUTING)
             .timeouts(Timeouts {
                 wait: Some(settings.wait),
                 create: Some(settings.create),
