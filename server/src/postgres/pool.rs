@@ -22,7 +22,8 @@ use std::{
     },
 };
 
-use tokio::time::Instant;
+use arc_swap::ArcSwap;
+use tokio::{sync::Notify, time::Instant};
 
 pub use self::{
     checkout::CheckoutError,
@@ -45,7 +46,10 @@ use crate::{
 /// All pools of the process.
 #[derive(Debug)]
 pub struct Pools {
-    servers: HashMap<ServerName, Served>,
+    /// Swapped whole; callers keep what they began with.
+    servers: ArcSwap<HashMap<ServerName, Arc<Served>>>,
+    /// A server was added, or leads elsewhere.
+    changed: Notify,
     settings: config::Pool,
     pools: Mutex<Open>,
     /// Of databases that cannot be entered for a reason of their own. They outlive the pools, which are closed for less.
@@ -90,10 +94,11 @@ impl Pools {
                 solution: settings.max_per_solution,
                 waiting: settings.max_waiting,
             };
-            (server.name.clone(), Served { server, budget: Arc::new(Budget::new(limits)) })
+            (server.name.clone(), Arc::new(Served { server, budget: Arc::new(Budget::new(limits)) }))
         };
         Self {
-            servers: servers.into_iter().map(served).collect(),
+            servers: ArcSwap::from_pointee(servers.into_iter().map(served).collect()),
+            changed: Notify::new(),
             settings,
             pools: Mutex::new(HashMap::new()),
             breakers: Mutex::new(HashMap::new()),
@@ -121,8 +126,18 @@ impl Pools {
     }
 
     /// The server of that name.
-    pub fn server(&self, name: &str) -> Option<&Arc<PostgresServer>> {
-        self.servers.get(name).map(|served| &served.server)
+    pub fn server(&self, name: &str) -> Option<Arc<PostgresServer>> {
+        self.servers.load().get(name).map(|served| Arc::clone(&served.server))
+    }
+
+    /// All servers, as they are now.
+    pub fn servers(&self) -> Vec<Arc<PostgresServer>> {
+        self.servers.load().values().map(|served| Arc::clone(&served.server)).collect()
+    }
+
+    /// Waits until there are other servers than before. For one who waits.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
     }
 
     /// Forgets everything about a database: its connections are closed as they come back.
@@ -171,26 +186,37 @@ impl Pools {
     }
 
     /// The budget of each server as it is now.
-    pub fn budgets(&self) -> impl Iterator<Item = (&ServerName, BudgetStatus)> {
-        self.servers.iter().map(|(name, served)| (name, served.budget.status()))
+    pub fn budgets(&self) -> Vec<(ServerName, BudgetStatus)> {
+        self.servers.load().iter().map(|(name, served)| (name.clone(), served.budget.status())).collect()
     }
 
     /// Of each server: whether it is out of reach, and how many of its databases cannot be entered for a reason of
     /// their own.
-    pub fn out_of_order(&self) -> impl Iterator<Item = (&ServerName, bool, usize)> {
+    pub fn out_of_order(&self) -> Vec<(ServerName, bool, usize)> {
         let breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
         let open: Vec<ServerName> = breakers
             .iter()
             .filter(|(_, breaker)| breaker.is_open())
             .map(|((target, _), _)| target.server.clone())
             .collect();
-        self.servers.iter().map(move |(name, served)| {
-            (name, served.server.breaker.is_open(), open.iter().filter(|server| *server == name).count())
-        })
+        drop(breakers);
+        let servers = self.servers.load();
+        let told = servers.iter().map(|(name, served)| {
+            let databases = open.iter().filter(|server| *server == name).count();
+            (name.clone(), served.server.breaker.is_open(), databases)
+        });
+        told.collect()
     }
 
-    fn pool(&self, server: &Arc<PostgresServer>, target: &DatabaseTarget, login: &Login) -> Arc<DatabasePool> {
+    fn served(&self, name: &str) -> Option<Arc<Served>> {
+        self.servers.load().get(name).map(Arc::clone)
+    }
+
+    /// On the server of the moment, which may be another than the caller began with: a pool outlives him.
+    fn pool(&self, begun: &Served, target: &DatabaseTarget, login: &Login) -> Arc<DatabasePool> {
         let mut pools = self.lock();
+        let now = self.served(&target.server);
+        let server = now.as_deref().map_or(&begun.server, |served| &served.server);
         let open = pools.get(target).into_iter().flatten();
         if let Some((_, pool)) = open.into_iter().find(|(known, _)| known == login) {
             return Arc::clone(pool);

@@ -4,7 +4,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::task::JoinSet;
 
 use super::{
@@ -45,7 +45,7 @@ pub struct Router {
     pub(super) alarms: Alarms,
     pub(super) ledger_pulse: Arc<Pulse>,
     pub(super) ledger_target: DatabaseTarget,
-    scans: HashMap<ServerName, Arc<Pulse>>,
+    scans: ArcSwap<HashMap<ServerName, Arc<Pulse>>>,
     pub(super) ledger_settings: config::Ledger,
     pub(super) ledger_error: ArcSwapOption<LedgerError>,
 }
@@ -68,6 +68,7 @@ impl Router {
             DatabaseTarget::new(&documents.server, documents.system_database.as_deref().unwrap_or_default());
         let names: Vec<ServerName> = servers.iter().map(|server| server.name.clone()).collect();
         let scans = names.iter().map(|name| (name.clone(), Arc::new(Pulse::new()))).collect();
+        let scans = ArcSwap::from_pointee(scans);
         Self {
             table: TableCell::new(load_snapshot(&config.ledger), names),
             pools: Pools::new(servers, config.pool.clone()),
@@ -86,18 +87,26 @@ impl Router {
         }
     }
 
-    /// Starts the background tasks: a scanner and a maker of room a server, the ledger's reader, the reaper of idle connections. They end
-    /// when the set is dropped.
+    /// Starts the background tasks: those of each server, the reaper of idle connections, whoever settles what is listed.
+    /// They end when the set is dropped.
     pub fn start(self: &Arc<Self>) -> JoinSet<()> {
         let mut set = JoinSet::new();
-        for (name, pulse) in &self.scans {
-            let Some(server) = self.pools.server(name) else { continue };
+        set.spawn(tasks::attend(Arc::clone(self)));
+        set.spawn(tasks::reap(Arc::clone(self)));
+        set.spawn(tasks::settle_listed(Arc::clone(self)));
+        set
+    }
+
+    /// Starts what goes on for one server: its scanner, its maker of room, and the ledger's reader if it is there.
+    pub(super) fn start_for(self: &Arc<Self>, server: &Arc<PostgresServer>) -> JoinSet<()> {
+        let mut set = JoinSet::new();
+        if let Some(pulse) = self.scans.load().get(&server.name) {
             let scanner = Scanner::new(Arc::clone(server), self.settings.scan_timeout);
             set.spawn(tasks::scan(Arc::clone(self), Arc::clone(pulse), scanner));
-            let (router, server) = (Arc::clone(self), Arc::clone(server));
-            set.spawn(async move { router.pools.make_room(&server).await });
         }
-        if let Some(server) = self.pools.server(&self.ledger_target.server) {
+        let (router, starved) = (Arc::clone(self), Arc::clone(server));
+        set.spawn(async move { router.pools.make_room(&starved).await });
+        if server.name == self.ledger_target.server {
             let reader = LedgerReader::new(
                 Arc::clone(server),
                 Arc::clone(&self.ledger_target.name),
@@ -106,19 +115,19 @@ impl Router {
             );
             set.spawn(tasks::read_ledger(Arc::clone(self), reader));
         }
-        set.spawn(tasks::reap(Arc::clone(self)));
-        set.spawn(tasks::settle_listed(Arc::clone(self)));
         set
     }
 
     /// Waits for a scan of every server that began after this call. What came of it is in the table.
     pub(super) async fn scan_all(&self, deadline: Deadline) {
-        futures_util::future::join_all(self.scans.values().map(|pulse| pulse.fresh(deadline))).await;
+        let scans = self.scans.load_full();
+        futures_util::future::join_all(scans.values().map(|pulse| pulse.fresh(deadline))).await;
     }
 
     /// As [`Self::scan_all`], of one server.
     pub(super) async fn scan_one(&self, server: &str, deadline: Deadline) {
-        if let Some(pulse) = self.scans.get(server) {
+        let pulse = self.scans.load().get(server).cloned();
+        if let Some(pulse) = pulse {
             // Whether it succeeded is in the table, too.
             let _ = pulse.fresh(deadline).await;
         }
@@ -184,7 +193,7 @@ impl Router {
 
     /// Waits until every server and the ledger have been tried once.
     pub async fn tried(&self) {
-        for pulse in self.scans.values() {
+        for pulse in self.scans.load_full().values() {
             pulse.tried().await;
         }
         self.ledger_pulse.tried().await;

@@ -1,8 +1,9 @@
 //! What goes on behind the calls: scans, readings of the ledger, the reaper. Each is one task, owned by the service.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
-use tokio::time::Instant;
+use futures_util::future::select_all;
+use tokio::{task::JoinSet, time::Instant};
 
 use super::{
     catalog::Scanner,
@@ -13,10 +14,39 @@ use super::{
     snapshot,
     table::Table,
 };
-use crate::domain::{App, Deadline, Naming, SolutionId};
+use crate::{
+    domain::{App, Deadline, Naming, ServerName, SolutionId},
+    postgres::PostgresServer,
+};
 
 /// Listed databases that are settled at once.
 const SETTLED_AT_ONCE: usize = 32;
+
+/// Keeps the tasks of each server going; those of a server that leads elsewhere now end, and begin anew. Ends when one
+/// of them ends by itself.
+pub(super) async fn attend(router: Arc<Router>) {
+    let mut attended: HashMap<ServerName, (Arc<PostgresServer>, JoinSet<()>)> = HashMap::new();
+    loop {
+        for server in router.pools.servers() {
+            match attended.get_mut(&server.name) {
+                Some((known, _)) if Arc::ptr_eq(known, &server) => continue,
+                // One at a time: the runs of a pulse are counted by whoever does them.
+                Some((_, tasks)) => tasks.shutdown().await,
+                None => {}
+            }
+            let tasks = router.start_for(&server);
+            attended.insert(server.name.clone(), (server, tasks));
+        }
+        let ends = attended.values_mut().map(|(_, tasks)| Box::pin(tasks.join_next()));
+        tokio::select! {
+            () = router.pools.changed() => {}
+            (ended, ..) = select_all(ends) => {
+                tracing::error!(?ended, "a server's background task ended");
+                return;
+            }
+        }
+    }
+}
 
 pub(super) async fn scan(router: Arc<Router>, pulse: Arc<Pulse>, mut scanner: Scanner) {
     let mut rounds = pulse.rounds(router.settings.scan_interval);

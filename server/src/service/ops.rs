@@ -133,7 +133,7 @@ fn pools(out: &mut String, pools: &Pools) {
          # TYPE fbs_router_lookups_together_total counter\nfbs_router_lookups_together_total {}",
         pools.lookups_together()
     );
-    let budgets: Vec<_> = pools.budgets().collect();
+    let budgets = pools.budgets();
     let mut gauge = |name: &str, help: &str, value: &dyn Fn(&BudgetStatus) -> f64| {
         let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge");
         for (server, budget) in &budgets {

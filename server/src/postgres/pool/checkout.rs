@@ -71,11 +71,11 @@ impl Pools {
         purpose: Purpose<'_>,
         deadline: Deadline,
     ) -> Result<Connection, CheckoutError> {
-        let Some(served) = self.servers.get(&target.server) else {
+        let Some(served) = self.served(&target.server) else {
             let what = "its server is not in this router's configuration";
             return Err(CheckoutError::Failed(Failure::Refused, Error::DatabaseMisconfigured { what, cause: None }));
         };
-        if let Some(failed) = self.refusal(served, target, login) {
+        if let Some(failed) = self.refusal(&served, target, login) {
             return Err(failed.into());
         }
         let until = self.patience(deadline);
@@ -86,8 +86,8 @@ impl Pools {
             let mut pause = Duration::ZERO;
             loop {
                 // A pool that was closed while we waited for it has been replaced already.
-                let pool = self.pool(&served.server, target, login);
-                match self.get(served, target, login, &pool, deadline).await? {
+                let pool = self.pool(&served, target, login);
+                match self.get(&served, target, login, &pool, deadline).await? {
                     Got::Connection(proved) => return Ok(proved),
                     Got::Nothing => {}
                     Got::ServerFull => {
@@ -161,7 +161,7 @@ impl Pools {
 
     /// What everybody is told at the moment who has no connection yet.
     fn refusal(&self, served: &Served, target: &DatabaseTarget, login: &Login) -> Option<Failed> {
-        let idle = || self.pool(&served.server, target, login).pool.status().available > 0;
+        let idle = || self.pool(served, target, login).pool.status().available > 0;
         let failed = served.server.breaker.refusal();
         let failed = failed.or_else(|| self.breaker_of(target, login).and_then(|breaker| breaker.refusal()))?;
         (!idle()).then_some(failed)

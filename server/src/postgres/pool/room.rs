@@ -86,7 +86,7 @@ impl Pools {
             !pools.is_empty()
         });
         self.breakers.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, breaker| !breaker.is_quiet());
-        for served in self.servers.values() {
+        for served in self.servers.load().values() {
             served.budget.prune();
         }
     }

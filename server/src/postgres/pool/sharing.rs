@@ -98,8 +98,8 @@ enum Place {
 impl Pools {
     /// Announces a lookup. None: the server is none of ours.
     pub fn look_up(&self, target: &DatabaseTarget, login: &Login) -> Option<Lookup> {
-        let served = self.servers.get(&target.server)?;
-        let sharing = Arc::clone(&self.pool(&served.server, target, login).sharing);
+        let served = self.served(&target.server)?;
+        let sharing = Arc::clone(&self.pool(&served, target, login).sharing);
         let alone = sharing.reading.fetch_add(1, Ordering::Relaxed) == 0;
         Some(Lookup { sharing, alone })
     }
