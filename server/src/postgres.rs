@@ -7,6 +7,8 @@ mod breaker;
 mod budget;
 pub mod connect;
 mod durability;
+mod password;
+mod places;
 pub mod pool;
 pub mod prove;
 pub mod sqlstate;

@@ -137,6 +137,10 @@ fn advertise(section: &mut Section<'_>, connection: &tokio_postgres::Config) -> 
 
 fn read_password(section: &Section<'_>, path: &Path) -> Option<SecretString> {
     match std::fs::read_to_string(path) {
+        Ok(text) if text.trim_end_matches(['\n', '\r']).is_empty() => {
+            section.problem("password_file", format!("{}: is empty", path.display()));
+            None
+        }
         Ok(text) => Some(SecretString::from(text.trim_end_matches(['\n', '\r']))),
         Err(error) => {
             section.problem("password_file", format!("{}: {error}", path.display()));

@@ -40,13 +40,13 @@ pub enum Purpose<'s> {
 #[derive(Debug)]
 pub(super) struct Budget {
     state: Mutex<State>,
-    /// As configured.
-    most: usize,
 }
 
 #[derive(Debug)]
 struct State {
     turns: Turns<Caller>,
+    /// As configured.
+    most: usize,
     /// For how long a permit is held, on average.
     held: Duration,
     /// When the limit was changed last, if it is below the configured one.
@@ -97,8 +97,8 @@ struct Place<'b> {
 
 impl Budget {
     pub(super) fn new(limits: Limits) -> Self {
-        let state = State { turns: Turns::new(limits), held: Duration::ZERO, changed: None };
-        Self { state: Mutex::new(state), most: limits.all }
+        let state = State { turns: Turns::new(limits), most: limits.all, held: Duration::ZERO, changed: None };
+        Self { state: Mutex::new(state) }
     }
 
     /// A permit, when it is this caller's turn, by `until` at the latest.
@@ -147,11 +147,21 @@ impl Budget {
     pub(super) fn grow(&self) {
         let mut state = self.lock();
         if state.changed.is_some_and(|changed| changed.elapsed() >= GROW) {
-            let all = (state.turns.all() + 1).min(self.most);
+            let all = (state.turns.all() + 1).min(state.most);
             state.turns.set_all(all);
-            state.changed = (all < self.most).then(Instant::now);
+            state.changed = (all < state.most).then(Instant::now);
             state.serve();
         }
+    }
+
+    /// Other limits than before. A limit that the server has lowered stays lowered.
+    pub(super) fn set_limits(&self, limits: Limits) {
+        let mut state = self.lock();
+        let all = if state.changed.is_some() { state.turns.all().min(limits.all) } else { limits.all };
+        state.most = limits.all;
+        state.changed = state.changed.filter(|_| all < limits.all);
+        state.turns.set_limits(Limits { all, ..limits });
+        state.serve();
     }
 
     /// The most connections that there may be now.

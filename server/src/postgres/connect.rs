@@ -14,11 +14,12 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use deadpool_postgres::Connect;
 use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{
-    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    sync::{Notify, Semaphore},
     task::JoinHandle,
 };
 use tokio_postgres::{
@@ -31,6 +32,8 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::{
     Failure, Told,
     breaker::{Breaker, Failed},
+    password::{Passwords, is_wrong, read_password},
+    places::Places,
     sqlstate::Scope,
     tls::{self, TlsError},
 };
@@ -63,17 +66,15 @@ pub struct PostgresServer {
     /// From which the catalog is read.
     pub catalog_database: String,
     config: tokio_postgres::Config,
-    /// The runtime role's. Not in `config`: no other role is ever sent it.
-    password: Option<SecretString>,
+    /// The runtime role's. Not in `config`: no other role is ever sent them.
+    passwords: ArcSwap<Passwords>,
     tls: Option<MakeRustlsConnect>,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
     lone_places: Arc<Semaphore>,
     making: Semaphore,
     /// Places whose connections are not open yet.
     half_made: AtomicUsize,
     failures: Mutex<BTreeMap<String, u64>>,
-    /// Places for the pools.
-    most: usize,
     /// Whether it is out of reach.
     pub(super) breaker: Arc<Breaker>,
     waiting: AtomicUsize,
@@ -128,20 +129,25 @@ impl PostgresServer {
             advertised_port: settings.advertised_port,
             catalog_database: settings.catalog_database.clone(),
             config,
-            password: settings.password.clone(),
+            passwords: ArcSwap::from_pointee(Passwords::new(settings)),
             tls,
-            places: Arc::new(Semaphore::new(settings.max_connections - LONE)),
+            places: Places::new(settings.max_connections - LONE),
             lone_places: Arc::new(Semaphore::new(LONE)),
             making: Semaphore::new(MAKING),
             half_made: AtomicUsize::new(0),
             failures: Mutex::default(),
-            most: settings.max_connections - LONE,
             breaker: Arc::default(),
             waiting: AtomicUsize::new(0),
             starved: Notify::new(),
             short: Notify::new(),
             opened: AtomicU64::new(0),
         })
+    }
+
+    /// Takes another password of the runtime role, for connections from here on.
+    pub fn set_password(&self, settings: &config::Server) {
+        let next = self.passwords.load().followed_by(settings);
+        self.passwords.store(Arc::new(next));
     }
 
     /// Opens one connection to `database`, on which no statement takes longer than `limit`. The caller bounds the time.
@@ -167,7 +173,8 @@ impl PostgresServer {
     ) -> Result<LoneClient, tokio_postgres::Error> {
         let config = self.pool_config(database, &Login::Runtime);
         let place = Arc::clone(&self.lone_places).acquire_owned().await.ok();
-        let (client, task) = self.open(&config, place, notices).await.inspect_err(|error| self.judge(error))?;
+        let (client, task) =
+            self.open(&config, &Login::Runtime, place, notices).await.inspect_err(|error| self.judge(error))?;
         self.breaker.succeeded();
         let client = LoneClient { client, task };
         // The connection is nobody else's, so this holds for the whole of it: a backend that waits for a lock ends too.
@@ -175,36 +182,39 @@ impl PostgresServer {
         Ok(client)
     }
 
-    /// What deadpool is given for `database`. A solution's own password is read when a connection is opened.
+    /// What deadpool is given for `database`. Passwords come when a connection is opened.
     pub(super) fn pool_config(&self, database: &str, login: &Login) -> tokio_postgres::Config {
         let mut config = self.config.clone();
         config.dbname(database);
-        match login {
-            Login::Runtime => {
-                if let Some(password) = &self.password {
-                    config.password(password.expose_secret());
-                }
-            }
-            Login::Own { role, .. } => {
-                config.user(&**role);
-            }
+        if let Login::Own { role, .. } = login {
+            config.user(&**role);
         }
         config
     }
 
     /// Places for pooled connections.
     pub(super) fn most(&self) -> usize {
-        self.most
+        self.places.most()
+    }
+
+    /// Another limit of connections. Those too many are closed as they come back.
+    pub fn set_max_connections(&self, max_connections: usize) {
+        self.places.set_most(max_connections - LONE);
+    }
+
+    /// Pooled connections more than there may be, after the limit was lowered.
+    pub(super) fn surplus(&self) -> usize {
+        self.places.surplus()
     }
 
     /// True if no further pooled connection may be opened now.
     pub(super) fn is_full(&self) -> bool {
-        self.places.available_permits() == 0
+        self.places.is_full()
     }
 
     /// Pooled connections open, being opened or being closed.
     pub(super) fn pooled(&self) -> usize {
-        self.most - self.places.available_permits()
+        self.places.taken()
     }
 
     /// Connections open or being opened.
@@ -265,30 +275,67 @@ impl PostgresServer {
     async fn open_pooled(
         &self,
         config: &tokio_postgres::Config,
+        login: &Login,
     ) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
-        let place = match Arc::clone(&self.places).try_acquire_owned() {
-            Ok(place) => Some(place),
-            Err(_) => {
+        let place = match self.places.try_take() {
+            Some(place) => Some(place),
+            None => {
                 let _waiting = Counted::new(&self.waiting);
                 self.starved.notify_one();
-                Arc::clone(&self.places).acquire_owned().await.ok()
+                self.places.take().await
             }
         };
         let _half_made = Counted::new(&self.half_made);
         let _making = self.making.acquire().await;
-        self.open(config, place, None).await
+        self.open(config, login, place, None).await
     }
 
-    async fn open(
+    /// Opens a connection with the password that the server takes.
+    async fn open<P: Send + 'static>(
         &self,
         config: &tokio_postgres::Config,
-        place: Option<OwnedSemaphorePermit>,
+        login: &Login,
+        mut place: Option<P>,
         notices: Option<tokio::sync::mpsc::UnboundedSender<()>>,
     ) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
         self.opened.fetch_add(1, Ordering::Relaxed);
+        if let Login::Own { .. } = login {
+            let password = own_password(login).await;
+            return self.dial(config, password.as_ref(), &mut place, &notices).await;
+        }
+        let passwords = self.passwords.load_full();
+        let refused = match self.dial(config, passwords.now(), &mut place, &notices).await {
+            Err(error) if is_wrong(&error) => error,
+            outcome => return outcome,
+        };
+        for other in passwords.others().await {
+            match self.dial(config, Some(&other), &mut place, &notices).await {
+                Err(error) if is_wrong(&error) => {}
+                outcome => {
+                    if outcome.is_ok() {
+                        passwords.tell(&self.name);
+                    }
+                    return outcome;
+                }
+            }
+        }
+        Err(refused)
+    }
+
+    async fn dial<P: Send + 'static>(
+        &self,
+        config: &tokio_postgres::Config,
+        password: Option<&SecretString>,
+        place: &mut Option<P>,
+        notices: &Option<tokio::sync::mpsc::UnboundedSender<()>>,
+    ) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
+        let mut config = config.clone();
+        if let Some(password) = password {
+            config.password(password.expose_secret());
+        }
         let opened = match &self.tls {
-            Some(tls) => drive(config, tls.clone(), place, notices).await,
-            None => drive(config, NoTls, place, notices).await,
+            Some(tls) => drive(&config, tls.clone(), place, notices.clone()).await,
+            None => drive(&config, NoTls, place, notices.clone()).await,
         };
         opened.inspect_err(|error| {
             // Of an SQLSTATE the class: a handful, whatever happens.
@@ -305,19 +352,21 @@ impl PostgresServer {
 struct Silent;
 
 #[expect(clippy::disallowed_methods, reason = "this is where connections are made")]
-async fn drive<T>(
+async fn drive<T, P>(
     config: &tokio_postgres::Config,
     tls: T,
-    place: Option<OwnedSemaphorePermit>,
+    place: &mut Option<P>,
     notices: Option<tokio::sync::mpsc::UnboundedSender<()>>,
 ) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error>
 where
+    P: Send + 'static,
     T: MakeTlsConnect<Socket> + Send + 'static,
     T::Stream: Send + 'static,
     T::TlsConnect: Send,
     <T::TlsConnect as tokio_postgres::tls::TlsConnect<Socket>>::Future: Send,
 {
     let (client, mut connection) = config.connect(tls).await?;
+    let place = place.take();
     let task = tokio::spawn(async move {
         let _place = place;
         while let Some(message) = std::future::poll_fn(|context| connection.poll_message(context)).await {
@@ -395,19 +444,16 @@ impl Connect for Connector {
         &self,
         config: &tokio_postgres::Config,
     ) -> BoxFuture<'_, Result<(Client, JoinHandle<()>), tokio_postgres::Error>> {
-        let mut config = config.clone();
-        Box::pin(async move {
-            // Each time anew, so that a password is changed without a restart.
-            if let Some(file) = self.login.password_file() {
-                match tokio::fs::read_to_string(&file).await.map(SecretString::from) {
-                    Ok(password) => {
-                        config.password(password.expose_secret().trim_end_matches(['\n', '\r']));
-                    }
-                    // Postgres will say that it wanted one.
-                    Err(error) => tracing::error!(file = %file.display(), %error, "a role's password cannot be read"),
-                }
-            }
-            self.server.open_pooled(&config).await
-        })
+        let config = config.clone();
+        Box::pin(async move { self.server.open_pooled(&config, &self.login).await })
     }
+}
+
+/// A solution's own role's. Read each time anew, so that it is changed without a restart.
+async fn own_password(login: &Login) -> Option<SecretString> {
+    let file = login.password_file()?;
+    // Postgres will say that it wanted one.
+    let told =
+        |error: &std::io::Error| tracing::error!(file = %file.display(), %error, "a role's password cannot be read");
+    read_password(&file).await.inspect_err(told).ok()
 }

@@ -8,6 +8,7 @@
 //! Invariant: a [`Connection`] that leaves this module has been proved since it was opened, and goes back to its pool
 //! only after the server has answered everything that was sent on it.
 
+mod adopt;
 mod checkout;
 mod connection;
 mod database;
@@ -50,7 +51,7 @@ pub struct Pools {
     servers: ArcSwap<HashMap<ServerName, Arc<Served>>>,
     /// A server was added, or leads elsewhere.
     changed: Notify,
-    settings: config::Pool,
+    settings: ArcSwap<config::Pool>,
     pools: Mutex<Open>,
     /// Of databases that cannot be entered for a reason of their own. They outlive the pools, which are closed for less.
     breakers: Mutex<HashMap<(DatabaseTarget, Login), Arc<Breaker>>>,
@@ -82,24 +83,34 @@ pub struct PoolStatus {
     pub idle: usize,
 }
 
+// === impl Served ===
+
+impl Served {
+    fn new(server: Arc<PostgresServer>, settings: &config::Pool) -> Self {
+        let budget = Arc::new(Budget::new(limits(&server, settings)));
+        Self { server, budget }
+    }
+}
+
+fn limits(server: &PostgresServer, settings: &config::Pool) -> Limits {
+    Limits {
+        all: server.most(),
+        database: settings.max_size,
+        solution: settings.max_per_solution,
+        waiting: settings.max_waiting,
+    }
+}
+
 // === impl Pools ===
 
 impl Pools {
     /// Pools on these servers; opens nothing.
     pub fn new(servers: impl IntoIterator<Item = Arc<PostgresServer>>, settings: config::Pool) -> Self {
-        let served = |server: Arc<PostgresServer>| {
-            let limits = Limits {
-                all: server.most(),
-                database: settings.max_size,
-                solution: settings.max_per_solution,
-                waiting: settings.max_waiting,
-            };
-            (server.name.clone(), Arc::new(Served { server, budget: Arc::new(Budget::new(limits)) }))
-        };
+        let served = |server: Arc<PostgresServer>| (server.name.clone(), Arc::new(Served::new(server, &settings)));
         Self {
             servers: ArcSwap::from_pointee(servers.into_iter().map(served).collect()),
             changed: Notify::new(),
-            settings,
+            settings: ArcSwap::from_pointee(settings),
             pools: Mutex::new(HashMap::new()),
             breakers: Mutex::new(HashMap::new()),
             closed: Closed::default(),
@@ -118,11 +129,6 @@ impl Pools {
     pub fn retain_versions(&self, listed: impl Fn(&DatabaseTarget) -> bool) {
         self.versions.lock().unwrap_or_else(PoisonError::into_inner).retain(|target, _| listed(target));
         self.unguarded.lock().unwrap_or_else(PoisonError::into_inner).retain(|target, _| listed(target));
-    }
-
-    /// All servers.
-    pub fn servers(&self) -> impl Iterator<Item = &Arc<PostgresServer>> {
-        self.servers.values().map(|served| &served.server)
     }
 
     /// The server of that name.
@@ -221,7 +227,8 @@ impl Pools {
         if let Some((_, pool)) = open.into_iter().find(|(known, _)| known == login) {
             return Arc::clone(pool);
         }
-        let pool = Arc::new(DatabasePool::new(server, target, login, &self.settings, Sharing::new(&self.together)));
+        let pool =
+            Arc::new(DatabasePool::new(server, target, login, &self.settings.load(), Sharing::new(&self.together)));
         pools.entry(target.clone()).or_default().push((login.clone(), Arc::clone(&pool)));
         pool
     }

@@ -110,9 +110,8 @@ async fn save_snapshot(router: &Arc<Router>, saved: &mut Option<(i64, Instant)>)
 }
 
 pub(super) async fn reap(router: Arc<Router>) {
-    let mut tick = tokio::time::interval(router.pools.reap_interval());
     loop {
-        tick.tick().await;
+        tokio::time::sleep(router.pools.reap_interval()).await;
         router.pools.reap();
     }
 }

@@ -216,6 +216,17 @@ impl<W> Turns<W> {
         self.limits.all = all;
     }
 
+    /// Other limits than before, in all and of each. What is out above them comes back by and by.
+    pub(super) fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+        self.ready.clear();
+        for (name, database) in &mut self.databases {
+            let ready = database.solutions.iter().filter_map(|(id, waiting)| Some((waiting.rank(limits)?, id.clone())));
+            database.ready = ready.collect();
+            self.ready.extend(database.best(limits).map(|rank| (rank, Arc::clone(name))));
+        }
+    }
+
     /// Forgets databases that nobody uses.
     pub(super) fn prune(&mut self) {
         self.databases.retain(|_, database| database.out > 0 || !database.solutions.is_empty());

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::{
     Connection, Pools, Served,
     connection::{Proved, Unproved},
-    database::DatabasePool,
+    database::{DatabasePool, timeouts},
     room::{Why, is_over},
 };
 use crate::{
@@ -107,7 +107,7 @@ impl Pools {
 
     /// Until when a caller with that deadline waits for a connection to come free.
     pub fn patience(&self, deadline: Deadline) -> Instant {
-        deadline.instant().min(Instant::now() + self.settings.wait)
+        deadline.instant().min(Instant::now() + self.settings.load().wait)
     }
 
     async fn get(
@@ -124,7 +124,7 @@ impl Pools {
             0 => Some(self.leaves(served, target, login, deadline).await?),
             _ => None,
         };
-        let object = match pool.pool.get().await {
+        let object = match pool.pool.timeout_get(&timeouts(&self.settings.load())).await {
             Ok(object) => object,
             Err(PoolError::Backend(error)) => return self.not_made(served, target, login, leaves, error),
             Err(PoolError::Closed) => return Ok(Got::Nothing),
@@ -139,7 +139,7 @@ impl Pools {
         };
         pool.touch();
         let metrics = Object::metrics(&object);
-        if is_over(metrics, self.settings.lifetime) {
+        if is_over(metrics, self.settings.load().lifetime) {
             drop(Object::take(object));
             return Ok(Got::Nothing);
         }
@@ -243,7 +243,7 @@ impl Pools {
     ) -> Result<Proved, CheckoutError> {
         let mut unproved = Unproved(Some(object));
         let Some(client) = unproved.0.as_ref() else { return Err(CheckoutError::DeadlinePassed) };
-        let facts = match timeout(self.settings.create, pool.prove(client, asked)).await {
+        let facts = match timeout(self.settings.load().create, pool.prove(client, asked)).await {
             Ok(Ok(facts)) => Arc::new(facts),
             Ok(Err(error)) => {
                 let failure = Failure::of(&error, true);

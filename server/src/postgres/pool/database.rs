@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Connections beyond those for documents, so that routing never waits for one of theirs.
-const ROUTING: usize = 8;
+pub(super) const ROUTING: usize = 8;
 
 /// The pool of one database, and what its connections proved.
 #[derive(Debug)]
@@ -56,16 +56,8 @@ impl DatabasePool {
             Connector::new(Arc::clone(server), login.clone()),
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
-        let pool = Pool::builder(manager)
-            // Who may have one is the budget's to say; this only never stands in its way.
-            .max_size(settings.max_size + ROUTING)
-            .timeouts(Timeouts {
-                wait: Some(settings.wait),
-                create: Some(settings.create),
-                recycle: Some(settings.recycle),
-            })
-            .runtime(Runtime::Tokio1)
-            .build();
+        // Who may have one is the budget's to say; this only never stands in its way.
+        let pool = Pool::builder(manager).max_size(settings.max_size + ROUTING).runtime(Runtime::Tokio1).build();
         let pool = match pool {
             Ok(pool) => pool,
             Err(deadpool_postgres::BuildError::NoRuntimeSpecified) => unreachable!("the runtime is set above"),
@@ -102,6 +94,11 @@ impl DatabasePool {
     pub(super) fn touch(&self) {
         *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
+}
+
+/// How long deadpool waits, for what.
+pub(super) fn timeouts(settings: &config::Pool) -> Timeouts {
+    Timeouts { wait: Some(settings.wait), create: Some(settings.create), recycle: Some(settings.recycle) }
 }
 
 // === impl Guarded ===

@@ -73,8 +73,10 @@ impl Pools {
     /// Closes what is old, and forgets pools, turns and breakers that nobody uses.
     pub fn reap(&self) {
         // A connection is looked at so often, and closed no later than it should.
-        let idle = self.settings.idle - self.reap_interval();
-        let lifetime = self.settings.lifetime;
+        let (idle, lifetime) = {
+            let settings = self.settings.load();
+            (settings.idle - settings.idle / LOOKS, settings.lifetime)
+        };
         self.lock().retain(|_, pools| {
             pools.retain(|(_, pool)| {
                 let old = pool.pool.retain(|_, metrics| !is_over(&metrics, lifetime));
@@ -87,13 +89,14 @@ impl Pools {
         });
         self.breakers.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, breaker| !breaker.is_quiet());
         for served in self.servers.load().values() {
+            self.close_idle(&served.server.name, served.server.surplus(), Why::Room);
             served.budget.prune();
         }
     }
 
     /// How often to [`reap`](Self::reap).
     pub fn reap_interval(&self) -> Duration {
-        self.settings.idle / LOOKS
+        self.settings.load().idle / LOOKS
     }
 
     /// Closes idle connections to a server while somebody waits for a place here, or the server is short of them: other

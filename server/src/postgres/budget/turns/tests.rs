@@ -116,6 +116,30 @@ fn a_lower_limit_waits_for_permits_to_come_back_and_a_higher_one_serves_who_wait
 }
 
 #[test]
+fn limits_of_solution_and_database_may_change_while_callers_wait() {
+    let narrow = Limits { all: 20, database: 2, solution: 1, ..WIDE };
+    let mut turns = Turns::new(narrow);
+    assert!(turns.take(&who("system", "a")) && turns.take(&who("system", "b")));
+    for caller in ["a", "b", "c"] {
+        turns.wait(&who("system", caller), caller).unwrap();
+    }
+    assert_eq!(turns.next(), None);
+    turns.set_limits(Limits { database: 3, ..narrow });
+    assert_eq!((turns.next(), turns.next()), (Some("c"), None));
+    turns.set_limits(Limits { database: 4, solution: 2, ..narrow });
+    assert_eq!((turns.next(), turns.next()), (Some("a"), None));
+    // Lower than what is out: nobody is served until it has come back.
+    turns.set_limits(narrow);
+    turns.give_back(&who("system", "a"));
+    assert_eq!(turns.next(), None);
+    turns.give_back(&who("system", "a"));
+    turns.give_back(&who("system", "c"));
+    assert_eq!(turns.next(), None, "b has his one");
+    turns.give_back(&who("system", "b"));
+    assert_eq!((turns.next(), turns.next()), (Some("b"), None));
+}
+
+#[test]
 fn what_lies_ahead_is_counted_in_turns() {
     let mut turns = taken_by("a", WIDE);
     let near = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-9, "{found}, not {expected}");
