@@ -36,6 +36,7 @@ mod proof;
 mod random_input;
 mod readme;
 mod refusals;
+mod reload;
 mod renaming;
 mod repeats;
 mod rls;

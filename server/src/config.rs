@@ -8,6 +8,7 @@
 
 mod apps;
 mod callers;
+mod changes;
 mod read;
 mod server;
 mod transport;
@@ -26,6 +27,7 @@ use self::{
 };
 pub use self::{
     callers::{Callers, Directory, TOKEN_PREFIX},
+    changes::Change,
     server::{Server, Tls},
     transport::{Limits, Listen, ListenTls},
 };
@@ -60,6 +62,8 @@ pub struct Config {
     pub callers: Option<Callers>,
     /// `[drain]`
     pub drain: Drain,
+    /// All keys as they were given, to be compared with those of another time.
+    keys: toml::Table,
 }
 
 /// Whether a solution without a database of its own may be served.
@@ -109,7 +113,7 @@ pub struct Ledger {
 }
 
 /// Connections to one database.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pool {
     /// Connections per database for documents.
     pub max_size: usize,
@@ -240,6 +244,7 @@ impl Config {
             toml::from_str(text).map_err(|error| ConfigErrors(vec![not_toml(path, text, &error)]))?;
         let found = RefCell::new(Vec::new());
         overlay(&mut table, environment, settings, &found);
+        let keys = table.clone();
         let mut root = Section::root(table, &found);
 
         let listen = Listen::read(root.section("listen"));
@@ -292,6 +297,7 @@ impl Config {
                     tokens,
                     callers,
                     drain,
+                    keys,
                 })
             }
             _ => Err(ConfigErrors(problems)),

@@ -22,6 +22,8 @@ pub struct Metrics {
     handshakes_failed: AtomicU64,
     tls_reloads: AtomicU64,
     tls_reloads_failed: AtomicU64,
+    config_reloads: AtomicU64,
+    config_reloads_failed: AtomicU64,
     alarms: [AtomicU64; Alarm::ALL.len()],
 }
 
@@ -111,13 +113,19 @@ impl Metrics {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// The configuration was read again, and is used, or cannot be.
+    pub fn config_reloaded(&self, used: bool) {
+        let counter = if used { &self.config_reloads } else { &self.config_reloads_failed };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// A call was refused at which somebody has to look. Anything above 0 is an alarm.
     pub fn alarm(&self, alarm: Alarm) {
         self.alarms[alarm as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Everything, for `/metrics`; those of one name are neighbours.
-    pub fn counters(&self) -> [Counter; 15 + Alarm::ALL.len()] {
+    pub fn counters(&self) -> [Counter; 17 + Alarm::ALL.len()] {
         let counter =
             |name, help, value: &AtomicU64| Counter { name, label: "", help, value: value.load(Ordering::Relaxed) };
         let alarm = |alarm: Alarm| Counter {
@@ -175,6 +183,12 @@ impl Metrics {
                 "fbs_router_tls_reloads_failed_total",
                 "Changed TLS files that could not be used: the ones before stay.",
                 &self.tls_reloads_failed,
+            ),
+            counter("fbs_router_config_reloads_total", "Configurations read again and used.", &self.config_reloads),
+            counter(
+                "fbs_router_config_reloads_failed_total",
+                "Configurations read again that could not be used: the one before stays.",
+                &self.config_reloads_failed,
             ),
             alarm(Alarm::IdentityMismatch),
             alarm(Alarm::PlacementConflict),

@@ -25,6 +25,7 @@ mod listing;
 mod model;
 mod operator;
 mod own;
+mod reconfigure;
 mod refresh;
 mod resolve;
 pub mod route;
@@ -43,6 +44,7 @@ pub use self::{
     ledger_read::LedgerError,
     listing::{KnownDatabase, KnownSolution},
     operator::Decision,
+    reconfigure::Prepared,
     resolve::{Ask, Intent, Resolution},
     route::{Candidate, Route, RouteState},
     router::{Readiness, Router},

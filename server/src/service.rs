@@ -7,6 +7,8 @@ mod guard;
 mod incoming;
 mod ops;
 mod places;
+mod reload;
+mod stamp;
 mod tls;
 
 use std::{io, net::SocketAddr, sync::Arc};
@@ -27,12 +29,14 @@ use tower::layer::util::{Identity, Stack};
 
 pub use self::{
     guard::loss,
+    reload::{Load, Source},
     tls::{ServerTls, TlsFileError},
 };
 use self::{
     incoming::{Door, Encrypted, Plain},
     ops::Entrance,
     places::Places,
+    reload::Reload,
 };
 use crate::{
     config::{Config, Limits},
@@ -59,7 +63,7 @@ const ANSWER_BYTES: usize = 8 * 1024 * 1024;
 /// A service that listens and is not serving yet.
 #[derive(Debug)]
 pub struct Service {
-    config: Config,
+    config: Arc<Config>,
     router: Arc<Router>,
     tokens: Arc<Tokens>,
     callers: Arc<Callers>,
@@ -69,6 +73,7 @@ pub struct Service {
     ops: Option<TcpListener>,
     unix: Option<UnixListener>,
     refuses_unsafe_durability: bool,
+    source: Option<Source>,
 }
 
 /// Why there is no service, or no longer.
@@ -128,7 +133,7 @@ impl Service {
         };
         let unix = config.listen.unix.as_deref().map(listen_unix).transpose()?;
         Ok(Self {
-            config,
+            config: Arc::new(config),
             router,
             tokens: Arc::new(tokens),
             callers: Arc::new(callers),
@@ -138,6 +143,7 @@ impl Service {
             ops,
             unix,
             refuses_unsafe_durability: false,
+            source: None,
         })
     }
 
@@ -146,6 +152,12 @@ impl Service {
     #[must_use]
     pub fn refusing_unsafe_durability(self) -> Self {
         Self { refuses_unsafe_durability: true, ..self }
+    }
+
+    /// Reads its configuration again from there, while it runs.
+    #[must_use]
+    pub fn reloading(self, source: Source) -> Self {
+        Self { source: Some(source), ..self }
     }
 
     /// Where gRPC is served.
@@ -177,6 +189,11 @@ impl Service {
             let entrance = Entrance { places: Arc::clone(&door.places), tls: self.tls.clone() };
             let page = ops::page(Arc::clone(&self.router), Arc::clone(&self.metrics), entrance, report);
             background.spawn(ops::serve(listener, page));
+        }
+        if let Some(source) = self.source {
+            let (router, metrics) = (Arc::clone(&self.router), Arc::clone(&self.metrics));
+            let reload = Reload::new(source, &self.config, router, metrics, !self.refuses_unsafe_durability);
+            background.spawn(reload.follow());
         }
         if let Some(tls) = &self.tls {
             background.spawn(Arc::clone(tls).follow(Arc::clone(&self.metrics)));

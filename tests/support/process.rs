@@ -40,6 +40,8 @@ fn built(what: &[&str]) -> PathBuf {
 pub(crate) struct Served {
     process: tokio::process::Child,
     printed: PathBuf,
+    /// Its configuration.
+    pub(crate) path: PathBuf,
     /// To call it with.
     pub(crate) replica: Replica,
 }
@@ -77,7 +79,7 @@ impl Served {
             other => Err(format!("{other:?}")),
         })
         .await;
-        Self { process, printed, replica }
+        Self { process, printed, path, replica }
     }
 
     /// Everything that it has printed.
@@ -85,10 +87,23 @@ impl Served {
         String::from_utf8_lossy(&std::fs::read(&self.printed).unwrap()).into_owned()
     }
 
+    /// Puts another configuration in the place of its own.
+    pub(crate) fn rewrite(&self, change: impl FnOnce(String) -> String) {
+        let text = change(std::fs::read_to_string(&self.path).unwrap());
+        let aside = self.path.with_extension("new");
+        std::fs::write(&aside, text).unwrap();
+        std::fs::rename(aside, &self.path).unwrap();
+    }
+
+    /// Sends it a signal, such as `HUP`.
+    pub(crate) fn signal(&self, signal: &str) {
+        let id = self.process.id().expect("it runs").to_string();
+        assert!(Command::new("kill").args([&format!("-{signal}"), &id]).status().unwrap().success());
+    }
+
     /// Ends it as SIGTERM does; all that it printed.
     pub(crate) async fn stop(mut self) -> String {
-        let id = self.process.id().expect("it runs").to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.signal("TERM");
         let ended = tokio::time::timeout(std::time::Duration::from_secs(10), self.process.wait()).await;
         assert!(ended.expect("an end").unwrap().success(), "{}", self.printed());
         self.printed()

@@ -1,16 +1,16 @@
 //! `fbs-router serve`: the service.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use clap::Args;
 use fbs_router::{
-    config::Config,
-    probe,
-    service::{Service, ServiceError},
+    config::{Config, ConfigErrors},
+    probe::{self, Allowed},
+    service::{Service, ServiceError, Source},
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::watch,
+    sync::{mpsc, watch},
 };
 
 use super::{CliError, allow::Allow};
@@ -24,7 +24,7 @@ pub(crate) struct Serve {
 }
 
 /// Where the configuration comes from.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct ConfigArguments {
     /// The configuration; deploy/fbs-router.example.toml explains every key.
     #[arg(long, value_name = "FILE", env = "FBS_ROUTER_CONFIG")]
@@ -39,11 +39,26 @@ pub(crate) struct ConfigArguments {
 
 impl ConfigArguments {
     pub(super) fn load(&self) -> Result<Config, CliError> {
+        self.read().map_err(|errors| CliError::Configuration(errors.to_string()))
+    }
+
+    fn read(&self) -> Result<Config, ConfigErrors> {
         let mut settings = self.settings.clone();
         settings.extend(self.listen.map(|address| format!("listen.grpc={address}")));
         #[expect(clippy::disallowed_methods, reason = "the binary reads the environment, and hands it on")]
         let environment = std::env::vars().filter(|(name, _)| !is_argument(name));
-        Config::load(&self.config, environment, &settings).map_err(|errors| CliError::Configuration(errors.to_string()))
+        Config::load(&self.config, environment, &settings)
+    }
+
+    /// What the service reads again while it runs, and refuses as it would at the start.
+    fn source(&self, allowed: Allowed) -> Result<Source, CliError> {
+        let this = self.clone();
+        let load = move || {
+            let config = this.read()?;
+            let problems = probe::problems(&probe::refusals(&config, allowed));
+            if problems.is_empty() { Ok(config) } else { Err(ConfigErrors(problems)) }
+        };
+        Ok(Source { path: self.config.clone(), load: Arc::new(load), asked: hangups()? })
     }
 }
 
@@ -64,7 +79,9 @@ impl Serve {
             return Err(CliError::Configuration(problems.join("\n")));
         }
         super::logging::panics();
-        let service = Service::bind(config).await.map_err(describe)?;
+        // From here on SIGHUP does not end the process any more.
+        let source = self.config.source(allowed)?;
+        let service = Service::bind(config).await.map_err(describe)?.reloading(source);
         let service = if allowed.unsafe_durability { service } else { service.refusing_unsafe_durability() };
         if let Some(address) = service.grpc_address() {
             tracing::info!(%address, "listening");
@@ -94,6 +111,15 @@ pub(super) fn describe(error: ServiceError) -> CliError {
             CliError::Failed(super::chain(&error))
         }
     }
+}
+
+/// Something each time that SIGHUP comes.
+fn hangups() -> Result<mpsc::UnboundedReceiver<()>, CliError> {
+    let failed = |error: std::io::Error| CliError::Failed(format!("cannot wait for signals: {error}"));
+    let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
+    let (sender, receiver) = mpsc::unbounded_channel();
+    tokio::spawn(async move { while hangup.recv().await.is_some() && sender.send(()).is_ok() {} });
+    Ok(receiver)
 }
 
 /// True once SIGTERM or SIGINT has come.

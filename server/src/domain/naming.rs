@@ -19,7 +19,7 @@ pub struct Pattern {
 }
 
 /// What kind of data is asked for, and where it may live.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct App {
     /// Its name in requests.
     pub name: Arc<str>,
@@ -36,7 +36,7 @@ pub struct App {
 }
 
 /// The configured apps, and what follows from their names.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Naming {
     apps: Vec<App>,
     documents: usize,

@@ -95,14 +95,11 @@ impl Scanner {
 
     /// Scans, and hangs the result into the table. True if it was good.
     pub(super) async fn scan(&mut self, table: &TableCell) -> bool {
-        let began = Instant::now();
-        let scanned = timeout(self.limit, self.read()).await.unwrap_or(Err(ScanError::TimedOut));
+        let looked = self.look(table).await;
         let before = table.load().catalogs.get(&self.server.name).cloned();
         let last = before.as_ref().and_then(|view| view.last.clone());
-        match scanned {
-            Ok(Scanned { system_identifier, databases, unsafe_settings }) => {
-                let returned = returned(last.as_deref(), &databases, began, &table.load().ledger, &self.server.name);
-                let catalog = Catalog { began, system_identifier, databases, unsafe_settings, returned };
+        match looked {
+            Ok(catalog) => {
                 if before.is_some_and(|view| view.failed.is_some()) {
                     tracing::info!(server = %self.server.name, "the catalog can be read again");
                 }
@@ -121,6 +118,17 @@ impl Scanner {
                 false
             }
         }
+    }
+
+    /// Scans, and compares with what the table holds.
+    pub(super) async fn look(&mut self, table: &TableCell) -> Result<Catalog, ScanError> {
+        let began = Instant::now();
+        let scanned = timeout(self.limit, self.read()).await.unwrap_or(Err(ScanError::TimedOut));
+        let Scanned { system_identifier, databases, unsafe_settings } = scanned?;
+        let table = table.load();
+        let last = table.catalogs.get(&self.server.name).and_then(|view| view.last.as_deref());
+        let returned = returned(last, &databases, began, &table.ledger, &self.server.name);
+        Ok(Catalog { began, system_identifier, databases, unsafe_settings, returned })
     }
 
     async fn read(&mut self) -> Result<Scanned, ScanError> {

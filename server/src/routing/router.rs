@@ -45,7 +45,7 @@ pub struct Router {
     pub(super) alarms: Alarms,
     pub(super) ledger_pulse: Arc<Pulse>,
     pub(super) ledger_target: DatabaseTarget,
-    scans: ArcSwap<HashMap<ServerName, Arc<Pulse>>>,
+    pub(super) scans: ArcSwap<HashMap<ServerName, Arc<Pulse>>>,
     pub(super) ledger_settings: config::Ledger,
     pub(super) ledger_error: ArcSwapOption<LedgerError>,
 }

@@ -5,7 +5,6 @@
 
 use std::{
     fs,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
@@ -20,6 +19,7 @@ use rustls::{
 };
 use x509_cert::{Certificate, der::Decode};
 
+use super::stamp::{Stamp, stamp};
 use crate::{config::ListenTls, metrics::Metrics};
 
 /// How often the files are looked at: a look is three calls of `stat`, and works on every file system.
@@ -66,15 +66,12 @@ pub enum TlsFileError {
     Authorities(#[from] VerifierBuilderError),
 }
 
-/// What tells files from those that were there before: inode, length, time of change.
-type Stamp = Vec<Option<(u64, u64, i64, i64)>>;
-
 // === impl ServerTls ===
 
 impl ServerTls {
     /// Reads the files.
     pub fn load(settings: &ListenTls) -> Result<Self, TlsFileError> {
-        let stamp = stamp(settings);
+        let stamp = stamp(files(settings));
         let loaded = Loaded::read(settings)?;
         Ok(Self { settings: settings.clone(), stamp, current: ArcSwap::from_pointee(loaded) })
     }
@@ -97,7 +94,7 @@ impl ServerTls {
         loop {
             looks.tick().await;
             let settings = self.settings.clone();
-            let Ok(now) = tokio::task::spawn_blocking(move || stamp(&settings)).await else { continue };
+            let Ok(now) = tokio::task::spawn_blocking(move || stamp(files(&settings))).await else { continue };
             // Not while they change: certificate and key are two files, and both have to be written first.
             if now == seen && now != taken {
                 self.take(&metrics).await;
@@ -160,16 +157,11 @@ impl Loaded {
     }
 }
 
-fn stamp(settings: &ListenTls) -> Stamp {
-    let stamp = |path: &PathBuf| {
-        let about = fs::metadata(path).ok()?;
-        Some((about.ino(), about.len(), about.mtime(), about.mtime_nsec()))
-    };
+fn files(settings: &ListenTls) -> impl Iterator<Item = &Path> {
     [Some(&settings.certificate), Some(&settings.key), settings.client_ca.as_ref()]
         .into_iter()
         .flatten()
-        .map(stamp)
-        .collect()
+        .map(PathBuf::as_path)
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFileError> {
