@@ -53,7 +53,7 @@ const LIMIT: &str = "fbs_router_budget_limit{server=\"main\"}";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_one_solution_leaves_others_their_turn() {
-    const FLOOD: usize = 120;
+    const FLOOD: usize = 200;
     let world = World::new().await;
     let replica = world.replica_with(&pool("max_size = 2\nmax_per_solution = 2\nmax_waiting = 1000")).await;
     for solution in ["flood", "victim"] {
@@ -72,13 +72,13 @@ async fn a_flood_of_one_solution_leaves_others_their_turn() {
         }
     }));
     let victim = async {
-        until_metric(&replica, WAITING, |waiting| waiting > 80.0).await;
+        until_metric(&replica, WAITING, |waiting| waiting > 60.0).await;
         let begun = done.load(Ordering::SeqCst);
         replica.create("victim", "in between").await.unwrap();
         seen.store(done.load(Ordering::SeqCst) - begun, Ordering::SeqCst);
     };
     tokio::join!(flood, victim);
-    // In line with callers it would have been some 80.
+    // In line with callers it would have been all who waited, more than 60.
     let served_before = seen.load(Ordering::SeqCst);
     assert!(served_before < 30, "{served_before} of the flood were served before the other solution");
     assert_eq!(world.rows(SYSTEM_DATABASE, "flood").await, 1 + done.into_inner() as i64);

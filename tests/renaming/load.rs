@@ -350,7 +350,7 @@ impl Load {
                 lost.len(),
                 solution.name
             );
-            let unknown = solution.unknown.lock().unwrap();
+            let unknown = solution.unknown.lock().unwrap().clone();
             let stray: Vec<_> = names.difference(&acknowledged).filter(|name| !unknown.contains(*name)).collect();
             assert!(stray.is_empty(), "{} were refused to {} and are there: {stray:?}", stray.len(), solution.name);
             if !solution.shared {

@@ -67,8 +67,8 @@ pub(super) struct Leave {
 pub(super) enum NoLeave {
     /// It failed a moment ago.
     Open(Failed),
-    /// Somebody tries, for longer than the caller can wait.
-    DeadlinePassed,
+    /// Somebody tries, for longer than the caller can wait; it failed before.
+    StillTrying(Failed),
 }
 
 impl Breaker {
@@ -79,7 +79,7 @@ impl Breaker {
             tokio::pin!(known);
             // From here on nothing is missed.
             known.as_mut().enable();
-            {
+            let last = {
                 let mut state = self.lock();
                 let Some(last) = &state.last else { return Ok(Leave::new(self, false)) };
                 if !state.trying {
@@ -89,9 +89,10 @@ impl Breaker {
                     state.trying = true;
                     return Ok(Leave::new(self, true));
                 }
-            }
+                last.clone()
+            };
             if timeout_at(until, known).await.is_err() {
-                return Err(NoLeave::DeadlinePassed);
+                return Err(NoLeave::StillTrying(last));
             }
         }
     }
@@ -134,7 +135,7 @@ impl Breaker {
         !state.trying && state.until.is_none_or(|until| until + LONGEST <= Instant::now())
     }
 
-    /// True if somebody would be refused, or tries for all.
+    /// True if what was tried last failed.
     pub(super) fn is_open(&self) -> bool {
         self.lock().last.is_some()
     }
@@ -150,10 +151,9 @@ impl Leave {
         Self { breaker: Arc::clone(breaker), trying }
     }
 
-    /// It connected.
-    pub(super) fn succeeded(mut self) {
-        self.trying = false;
-        self.breaker.succeeded();
+    /// True if others wait for what he finds.
+    pub(super) fn is_trying(&self) -> bool {
+        self.trying
     }
 
     /// It did not.
@@ -215,7 +215,8 @@ mod tests {
         for other in &mut others {
             assert!(other.now_or_never().is_none());
         }
-        trying.succeeded();
+        breaker.succeeded();
+        drop(trying);
         for other in others {
             assert!(other.await.is_ok());
         }
@@ -258,7 +259,7 @@ mod tests {
         tokio::time::advance(FIRST).await;
         let _trying = leave(&breaker).await.unwrap();
         let soon = Instant::now() + Duration::from_millis(10);
-        assert!(matches!(breaker.leave(soon).await, Err(NoLeave::DeadlinePassed)));
+        assert!(matches!(breaker.leave(soon).await, Err(NoLeave::StillTrying(_))));
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,6 +7,7 @@
 mod turns;
 
 use std::{
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -49,6 +50,8 @@ struct State {
     most: usize,
     /// For how long a permit is held, on average.
     held: Duration,
+    /// And of each database.
+    held_in: HashMap<Arc<str>, Duration>,
     /// When the limit was changed last, if it is below the configured one.
     changed: Option<Instant>,
 }
@@ -97,7 +100,13 @@ struct Place<'b> {
 
 impl Budget {
     pub(super) fn new(limits: Limits) -> Self {
-        let state = State { turns: Turns::new(limits), most: limits.all, held: Duration::ZERO, changed: None };
+        let state = State {
+            turns: Turns::new(limits),
+            most: limits.all,
+            held: Duration::ZERO,
+            held_in: HashMap::new(),
+            changed: None,
+        };
         Self { state: Mutex::new(state) }
     }
 
@@ -121,7 +130,7 @@ impl Budget {
                 return Ok(Permit::new(self, who));
             }
             let since = Instant::now();
-            if since + state.held.mul_f64(state.turns.turns_ahead(&who)) > until {
+            if since + state.expected_wait(&who) > until {
                 return Err(NoPermit);
             }
             let ticket = state.turns.wait(&who, Caller { since, told }).map_err(|_full| NoPermit)?;
@@ -143,17 +152,6 @@ impl Budget {
         state.changed = Some(Instant::now());
     }
 
-    /// A connection was made: by and by as many as before.
-    pub(super) fn grow(&self) {
-        let mut state = self.lock();
-        if state.changed.is_some_and(|changed| changed.elapsed() >= GROW) {
-            let all = (state.turns.all() + 1).min(state.most);
-            state.turns.set_all(all);
-            state.changed = (all < state.most).then(Instant::now);
-            state.serve();
-        }
-    }
-
     /// Other limits than before. A limit that the server has lowered stays lowered.
     pub(super) fn set_limits(&self, limits: Limits) {
         let mut state = self.lock();
@@ -171,7 +169,10 @@ impl Budget {
 
     /// Forgets databases that nobody uses.
     pub(super) fn prune(&self) {
-        self.lock().turns.prune();
+        let mut state = self.lock();
+        let State { turns, held_in, .. } = &mut *state;
+        turns.prune();
+        held_in.retain(|database, _| turns.knows(database));
     }
 
     /// As it is now.
@@ -189,9 +190,10 @@ impl Budget {
     fn give_back(&self, who: &Who, held: Option<Duration>) {
         let mut state = self.lock();
         if let Some(held) = held {
-            state.held = state.held.mul_f64(1.0 - NEWEST) + held.mul_f64(NEWEST);
+            state.learn(who, held);
         }
         state.turns.give_back(who);
+        state.grow();
         state.serve();
     }
 
@@ -202,6 +204,29 @@ impl Budget {
 }
 
 impl State {
+    /// A limit that was lowered rises again by and by, tried by whoever comes.
+    fn grow(&mut self) {
+        if self.changed.is_some_and(|changed| changed.elapsed() >= GROW) {
+            let all = (self.turns.all() + 1).min(self.most);
+            self.turns.set_all(all);
+            self.changed = (all < self.most).then(Instant::now);
+        }
+    }
+
+    /// How long a new caller would wait. What permits of his own database are held for says most of it.
+    fn expected_wait(&self, who: &Who) -> Duration {
+        let ahead = self.turns.turns_ahead(who);
+        let here = self.held_in.get(&who.database).copied().unwrap_or_default();
+        here.mul_f64(ahead.here).max(self.held.mul_f64(ahead.all))
+    }
+
+    fn learn(&mut self, who: &Who, held: Duration) {
+        let mix = |before: Duration| before.mul_f64(1.0 - NEWEST) + held.mul_f64(NEWEST);
+        self.held = mix(self.held);
+        let here = self.held_in.entry(Arc::clone(&who.database)).or_default();
+        *here = mix(*here);
+    }
+
     fn serve(&mut self) {
         while let Some(caller) = self.turns.next() {
             // Whoever left meanwhile finds that his place was served, and gives the permit back.
@@ -283,15 +308,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_lowered_limit_grows_back_with_the_connections_that_are_made() {
+    async fn a_lowered_limit_grows_back_while_permits_come_and_go() {
         let budget = budget(9);
         budget.lower(8);
         assert_eq!(budget.limit(), 6);
-        budget.grow();
+        drop(ask(&budget, "a", SOON).await.unwrap());
         assert_eq!(budget.limit(), 6);
         for expected in [7, 8, 9, 9] {
             tokio::time::advance(GROW).await;
-            budget.grow();
+            drop(ask(&budget, "a", SOON).await.unwrap());
             assert_eq!(budget.limit(), expected);
         }
     }

@@ -3,6 +3,7 @@
 SELECT c.system_identifier::text, pg_catalog.pg_is_in_recovery(), d.datname::text, d.oid,
        (SELECT least(pg_catalog.current_setting('max_connections')::bigint
                      - pg_catalog.current_setting('superuser_reserved_connections')::bigint
+                     - coalesce(nullif(pg_catalog.current_setting('reserved_connections', true), '')::bigint, 0)
                      - count(*) FILTER (WHERE a.datid IS NOT NULL),
                      (SELECT nullif(r.rolconnlimit, -1) FROM pg_catalog.pg_roles r WHERE r.rolname = current_user)
                      - count(*) FILTER (WHERE a.usename = current_user AND a.datid IS NOT NULL))

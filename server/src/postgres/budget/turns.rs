@@ -50,6 +50,15 @@ pub(super) struct QueueFull;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ticket(u64);
 
+/// How long a new caller would wait, in times for which permits are held.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Ahead {
+    /// Of his own database, because of its limits and his solution's.
+    pub(super) here: f64,
+    /// Of any, because of the server's.
+    pub(super) all: f64,
+}
+
 /// Permits given, and who waits for one. `W` is how a waiting caller is told.
 #[derive(Debug)]
 pub(super) struct Turns<W> {
@@ -98,7 +107,7 @@ impl<W> Turns<W> {
     pub(super) fn take(&mut self, who: &Who) -> bool {
         let limits = self.limits;
         let Some(solution) = &who.solution else {
-            let free = self.out < limits.all && self.routing.is_empty();
+            let free = self.routing_may() && self.routing.is_empty();
             self.out += usize::from(free);
             return free;
         };
@@ -165,10 +174,9 @@ impl<W> Turns<W> {
     /// The caller who gets a permit now, counted as given; none: nobody waits who may have one. Asked until it is none
     /// whenever a permit came back or a limit was raised.
     pub(super) fn next(&mut self) -> Option<W> {
-        if self.out >= self.limits.all {
-            return None;
-        }
-        if let Some((_, caller)) = self.routing.pop_front() {
+        if self.routing_may()
+            && let Some((_, caller)) = self.routing.pop_front()
+        {
             self.out += 1;
             return Some(caller);
         }
@@ -197,8 +205,8 @@ impl<W> Turns<W> {
 
     /// How long a new caller of `who` would wait, in times for which a permit is held on average: each solution that
     /// waits as well has a turn before each of his. As things are now.
-    pub(super) fn turns_ahead(&self, who: &Who) -> f64 {
-        let Some(solution) = &who.solution else { return 0.0 };
+    pub(super) fn turns_ahead(&self, who: &Who) -> Ahead {
+        let Some(solution) = &who.solution else { return Ahead { here: 0.0, all: 0.0 } };
         let database = self.databases.get(&who.database);
         let queued = database.and_then(|database| database.solutions.get(solution));
         let own = queued.map_or(0, |waiting| waiting.queue.len()) + 1;
@@ -206,9 +214,10 @@ impl<W> Turns<W> {
         let rivals: usize = self.databases.values().map(|database| database.ready.len()).sum::<usize>().max(1);
         let before = |rivals: usize| (own * rivals).min(self.waiting + 1);
         let per = |turns: usize, permits: usize| turns as f64 / permits.max(1) as f64;
-        per(own, self.limits.solution)
-            .max(per(before(rivals_here), self.limits.database))
-            .max(per(before(rivals), self.limits.all.saturating_sub(KEPT)))
+        Ahead {
+            here: per(own, self.limits.solution).max(per(before(rivals_here), self.limits.database)),
+            all: per(before(rivals), self.limits.all.saturating_sub(KEPT)),
+        }
     }
 
     /// From now on so many permits in all. Those that are out stay.
@@ -232,6 +241,11 @@ impl<W> Turns<W> {
         self.databases.retain(|_, database| database.out > 0 || !database.solutions.is_empty());
     }
 
+    /// True if somebody uses that database, or waits for it.
+    pub(super) fn knows(&self, database: &str) -> bool {
+        self.databases.contains_key(database)
+    }
+
     /// Permits out.
     pub(super) fn out(&self) -> usize {
         self.out
@@ -246,6 +260,11 @@ impl<W> Turns<W> {
     pub(super) fn callers(&self) -> impl Iterator<Item = &W> {
         let solutions = self.databases.values().flat_map(|database| database.solutions.values());
         self.routing.iter().chain(solutions.flat_map(|waiting| waiting.queue.iter())).map(|(_, caller)| caller)
+    }
+
+    /// Its own permit is there also when the limit was lowered below what documents have.
+    fn routing_may(&self) -> bool {
+        self.out < self.limits.all || self.out - self.documents < KEPT
     }
 
     fn documents_may(&self) -> bool {

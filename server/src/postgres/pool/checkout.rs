@@ -45,6 +45,11 @@ pub enum CheckoutError {
     Unguarded,
 }
 
+/// The proof of a connection took too long.
+#[derive(Debug, thiserror::Error)]
+#[error("the database did not prove itself in time")]
+struct Late;
+
 /// What one try came to.
 #[expect(clippy::large_enum_variant, reason = "it is looked at where it is made, and never kept")]
 enum Got {
@@ -133,7 +138,7 @@ impl Pools {
             Err(PoolError::Timeout(_)) if served.server.is_full() => return Err(CheckoutError::Exhausted),
             Err(error) => {
                 let failed = Failed::new(Failure::Unavailable, error);
-                self.count(target, login, leaves, failed.clone());
+                self.late(target, login, leaves, failed.clone());
                 return Err(failed.into());
             }
         };
@@ -150,13 +155,21 @@ impl Pools {
         }
         if metrics.recycle_count == 0 {
             served.server.breaker.succeeded();
-            served.budget.grow();
         }
-        let proved = self.prove(target, pool, object, asked).await?;
-        if let Some(Leaves { database: Some(leave), .. }) = leaves {
-            leave.succeeded();
+        match self.prove(target, pool, object, asked).await {
+            Ok(Some(proved)) => {
+                if let Some(breaker) = self.breaker_of(target, login) {
+                    breaker.succeeded();
+                }
+                Ok(Got::Connection(proved))
+            }
+            Ok(None) => {
+                let failed = Failed::new(Failure::Unavailable, Late);
+                self.count(target, login, leaves, failed.clone());
+                Err(failed.into())
+            }
+            Err(error) => Err(error),
         }
-        Ok(Got::Connection(proved))
     }
 
     /// What everybody is told at the moment who has no connection yet.
@@ -176,13 +189,13 @@ impl Pools {
         login: &Login,
         deadline: Deadline,
     ) -> Result<Leaves, CheckoutError> {
-        let until = deadline.instant();
-        let server = served.server.breaker.leave(until).await?;
+        let until = self.patience(deadline);
+        // The server's last: who tries for all its databases has nothing else to wait for.
         let database = match self.breaker_of(target, login) {
             Some(breaker) => Some(breaker.leave(until).await?),
             None => None,
         };
-        Ok(Leaves { server, database })
+        Ok(Leaves { server: served.server.breaker.leave(until).await?, database })
     }
 
     fn breaker_of(&self, target: &DatabaseTarget, login: &Login) -> Option<Arc<Breaker>> {
@@ -223,6 +236,14 @@ impl Pools {
         Err(failed.into())
     }
 
+    /// A connection was not made in time: the fault of a server that was out of reach before, else the database's own.
+    fn late(&self, target: &DatabaseTarget, login: &Login, leaves: Option<Leaves>, failed: Failed) {
+        match leaves {
+            Some(leaves) if leaves.server.is_trying() => leaves.server.failed(failed),
+            leaves => self.count(target, login, leaves, failed),
+        }
+    }
+
     /// The database, as this login, has a reason of its own.
     fn count(&self, target: &DatabaseTarget, login: &Login, leaves: Option<Leaves>, failed: Failed) {
         if let Some(Leaves { database: Some(leave), .. }) = leaves {
@@ -232,7 +253,7 @@ impl Pools {
         breakers.entry((target.clone(), login.clone())).or_default().failed(failed);
     }
 
-    /// Proves a new connection. Until that is done it is `unfinished`, so that a caller who leaves in between
+    /// Proves a new connection; none: it took too long. Until that is done it is `unfinished`, so that a caller who leaves in between
     /// cannot put an unproved connection into the pool.
     async fn prove(
         &self,
@@ -240,7 +261,7 @@ impl Pools {
         pool: &DatabasePool,
         object: Object,
         asked: Instant,
-    ) -> Result<Proved, CheckoutError> {
+    ) -> Result<Option<Proved>, CheckoutError> {
         let mut unproved = Unproved(Some(object));
         let Some(client) = unproved.0.as_ref() else { return Err(CheckoutError::DeadlinePassed) };
         let facts = match timeout(self.settings.load().create, pool.prove(client, asked)).await {
@@ -249,10 +270,7 @@ impl Pools {
                 let failure = Failure::of(&error, true);
                 return Err(CheckoutError::Failed(failure, failure.into_error(error)));
             }
-            Err(_) => {
-                let error = Error::DatabaseUnavailable { cause: None };
-                return Err(CheckoutError::Failed(Failure::Unavailable, error));
-            }
+            Err(_) => return Ok(None),
         };
         if facts.role_too_powerful {
             return Err(CheckoutError::RoleTooPowerful);
@@ -277,7 +295,7 @@ impl Pools {
         pool.facts.store(Some(Arc::clone(&facts)));
         self.learn_version(target, &facts);
         let Some(object) = unproved.0.take() else { return Err(CheckoutError::DeadlinePassed) };
-        Ok(Proved { object, facts })
+        Ok(Some(Proved { object, facts }))
     }
 
     fn learn_version(&self, target: &DatabaseTarget, facts: &Facts) {
@@ -308,7 +326,7 @@ impl From<NoLeave> for CheckoutError {
     fn from(none: NoLeave) -> Self {
         match none {
             NoLeave::Open(failed) => failed.into(),
-            NoLeave::DeadlinePassed => Self::DeadlinePassed,
+            NoLeave::StillTrying(failed) => failed.into(),
         }
     }
 }

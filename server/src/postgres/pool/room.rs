@@ -107,7 +107,7 @@ impl Pools {
                 waiting = server.starved() => {
                     // Those that are closed already leave their places in a moment.
                     let closing = server.closing(self.size(&server.name));
-                    self.close_idle(&server.name, waiting.saturating_sub(closing), Why::Room);
+                    self.close_idle(&server.name, waiting.saturating_sub(closing).max(1), Why::Room);
                 }
                 () = server.is_short() => self.spare(&server.name),
             }

@@ -118,7 +118,14 @@ impl Lookup {
             Place::Full => return Some(Way::Alone),
             Place::Wanted => {}
         }
-        let only = timeout_at(until, self.sharing.opening.lock()).await.ok()?;
+        let only = match self.sharing.squeeze(solution) {
+            // A second connection is worth having, but not waiting for.
+            Some(reader) => match self.sharing.opening.try_lock() {
+                Ok(only) => only,
+                Err(_) => return Some(Way::Together(reader)),
+            },
+            None => timeout_at(until, self.sharing.opening.lock()).await.ok()?,
+        };
         Some(match self.sharing.place(solution) {
             Place::Taken(reader) => Way::Together(reader),
             Place::Full => Way::Alone,
@@ -128,6 +135,11 @@ impl Lookup {
 }
 
 impl Opening<'_> {
+    /// A place with others all the same, if there is one: no connection could be had.
+    pub fn instead(&self, solution: &SolutionId) -> Option<Reader> {
+        self.sharing.squeeze(solution)
+    }
+
     /// Opens `connection` to all who read for `solution`.
     pub async fn open(
         self,
@@ -180,6 +192,15 @@ impl Sharing {
         }
     }
 
+    /// A place, also where another connection would be better.
+    fn squeeze(&self, solution: &SolutionId) -> Option<Reader> {
+        let open: Vec<Arc<Shared>> = self.lock().iter().filter_map(Weak::upgrade).collect();
+        let places = open.into_iter().filter(|shared| shared.takes(solution) && shared.readers() < MOST);
+        let best = places.min_by_key(|shared| shared.readers())?;
+        best.readers.fetch_add(1, Ordering::Relaxed);
+        Some(Reader(best))
+    }
+
     /// The list is whole whenever the lock is free, also after a panic.
     fn lock(&self) -> MutexGuard<'_, Vec<Weak<Shared>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
@@ -205,10 +226,13 @@ impl Reader {
     /// Runs one reading statement. After any error nobody joins any more; whoever had it may read alone.
     pub async fn read(&self, deadline: Deadline, bound: Bound<'_>) -> Result<Vec<Row>, StatementError> {
         let rows = self.0.connection.read_shared(deadline, bound).await;
-        if rows.is_ok() {
-            self.0.together.fetch_add(1, Ordering::Relaxed);
-        } else {
-            self.0.broken.store(true, Ordering::Relaxed);
+        match &rows {
+            Ok(_) => {
+                self.0.together.fetch_add(1, Ordering::Relaxed);
+            }
+            // One who stops waiting says nothing about the others' answers.
+            Err(StatementError::DeadlinePassed) => {}
+            Err(StatementError::Failed(..) | StatementError::Poisoned) => self.0.broken.store(true, Ordering::Relaxed),
         }
         rows
     }

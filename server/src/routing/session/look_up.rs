@@ -48,16 +48,17 @@ impl Session {
         let deadline = self.call.deadline;
         let reader = match lookup.way(&self.solution, self.router.pools.patience(deadline)).await {
             Some(Way::Together(reader)) => reader,
-            Some(Way::Opens(opening)) => {
-                let connection = connect(&self.router, &self.route, &self.solution, deadline).await?;
-                match opening.open(connection, &self.solution, deadline).await {
+            Some(Way::Opens(opening)) => match connect(&self.router, &self.route, &self.solution, deadline).await {
+                Ok(connection) => match opening.open(connection, &self.solution, deadline).await {
                     Ok(reader) => reader,
                     Err(_) => return Ok(None),
-                }
-            }
+                },
+                Err(failed) => opening.instead(&self.solution).ok_or(failed)?,
+            },
             Some(Way::Alone) => return Ok(None),
             None if deadline.passed() => return Err(Failed::Final(CheckoutError::DeadlinePassed.into_error())),
-            None => return Err(Failed::Final(CheckoutError::Exhausted.into_error())),
+            // Whoever opens one takes his time.
+            None => return Ok(None),
         };
         // Another call opened it, for a route of its own.
         if verify(&self.router, &self.route, &self.solution, reader.facts()).is_err() {
