@@ -1,7 +1,7 @@
 # What there is to do here. `make` lists it. Needs Rust; the rest is looked for, and fetched or skipped aloud.
 
 .DEFAULT_GOAL := help
-.PHONY: help dev postgres test python node grpcurl fuzz planted mutants test-pg18 lint features moves bench break setup-doc full
+.PHONY: help dev postgres pgbouncer test python node grpcurl fuzz planted mutants test-pg18 lint features moves bench break setup-doc full
 
 CARGO ?= cargo
 ARGS ?=
@@ -15,7 +15,10 @@ dev: postgres ## Everything on this machine, with a Postgres of its own: ARGS="-
 postgres: ## Finds PostgreSQL server binaries, or fetches them once; prints their folder
 	@scripts/postgres
 
-test: postgres ## All tests, on a real Postgres, and from Python, Node and grpcurl
+pgbouncer: ## Finds PgBouncer, or fetches it once, or says that what needs it is skipped
+	@scripts/pgbouncer
+
+test: postgres pgbouncer ## All tests, on a real Postgres, and from Python, Node and grpcurl
 	$(CARGO) test --workspace --locked
 	@$(MAKE) --no-print-directory python
 	@$(MAKE) --no-print-directory node
@@ -43,7 +46,7 @@ planted: postgres ## Plants each bug of tests/planted, and expects the test that
 mutants: postgres ## Changes what decides, proves and permits a line at a time, and expects a test to fail
 	scripts/mutants $(ARGS)
 
-test-pg18: ## All tests, on a fetched PostgreSQL 18
+test-pg18: pgbouncer ## All tests, on a fetched PostgreSQL 18
 	PG_BINDIR="$$(scripts/postgres --fetch)" && export PG_BINDIR && $(CARGO) test --workspace --locked
 
 lint: ## Format, clippy, dependencies, protos

@@ -31,6 +31,7 @@ mod matrix;
 mod moving;
 mod no_ddl;
 mod operating;
+mod poolers;
 mod pools;
 mod proof;
 mod random_input;

@@ -22,15 +22,15 @@ use crate::support::{
     transfers::noise,
 };
 
-const DEDICATED: &str = "DEDICATED djo_globex_db";
-const SYSTEM: &str = "SYSTEM fbs_system_db";
+pub(crate) const DEDICATED: &str = "DEDICATED djo_globex_db";
+pub(crate) const SYSTEM: &str = "SYSTEM fbs_system_db";
 const OWN: &str = "djo_globex_db";
-const GLOBEX: &str = "globex";
+pub(crate) const GLOBEX: &str = "globex";
 
 /// A move that fell silent is taken back soon.
 const IMPATIENT: &str = "[moving]\nstale_after = \"1s\"\n";
 
-fn to(placement: Placement) -> MoveSolutionRequest {
+pub(crate) fn to(placement: Placement) -> MoveSolutionRequest {
     MoveSolutionRequest { solution: GLOBEX.into(), to: placement.into(), ..Default::default() }
 }
 
@@ -50,7 +50,7 @@ impl Replica {
     }
 
     /// Moves, and expects that it is done.
-    async fn moves(&self, request: MoveSolutionRequest) -> MoveSolutionResponse {
+    pub(crate) async fn moves(&self, request: MoveSolutionRequest) -> MoveSolutionResponse {
         let last = self.walk(request).await.unwrap().pop().unwrap();
         assert_eq!(last.step(), Step::Done, "{last:?}");
         last
@@ -92,7 +92,7 @@ async fn contents(cluster: &Cluster, database: &str, solution: &str) -> Vec<(Str
 }
 
 /// A row in every table. The id under which the first document was made, and its own.
-async fn fill(replica: &Replica) -> (CreateDocumentRequest, String) {
+pub(crate) async fn fill(replica: &Replica) -> (CreateDocumentRequest, String) {
     let rules = DocumentType { code: "memo".into(), name: "Memo".into(), ..Default::default() };
     replica.ask_put_type(definition(GLOBEX, rules)).await.unwrap();
     let mut titled = draft("first");
@@ -108,7 +108,7 @@ async fn fill(replica: &Replica) -> (CreateDocumentRequest, String) {
     (first, made.document_id)
 }
 
-async fn placed(replica: &Replica, place: &str) {
+pub(crate) async fn placed(replica: &Replica, place: &str) {
     soon("the route is as it has to be", async || match replica.place(GLOBEX).await {
         Ok(found) if found == place => Ok(()),
         other => Err(format!("{other:?}")),

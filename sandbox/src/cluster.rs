@@ -11,6 +11,7 @@ mod error;
 mod faults;
 mod folder;
 mod keeper;
+mod pgbouncer;
 mod processes;
 
 use std::{
@@ -24,8 +25,8 @@ use std::{
 use tokio::{sync::Mutex, time::sleep};
 use tokio_postgres::{Client, Config, NoTls};
 
-pub use self::error::Error;
 use self::{account::Account, folder::Maker, keeper::Keeper};
+pub use self::{error::Error, pgbouncer::PgBouncer};
 use crate::binaries::{self, Binaries};
 
 /// Longest time from launch to `ready`; recovery after a crash is part of it.

@@ -7,6 +7,7 @@ mod breaker;
 mod budget;
 pub mod connect;
 mod durability;
+mod line;
 mod password;
 mod places;
 pub mod pool;

@@ -62,6 +62,8 @@ fn server_changes(before: &Server, next: &Server) -> Vec<Change> {
         changes.push(Change::Connections(next.clone()));
     }
     let same_way = before.connection == next.connection
+        && before.catalog_connection == next.catalog_connection
+        && before.pooler == next.pooler
         && before.tls == next.tls
         && before.catalog_database == next.catalog_database
         && (&before.advertised_host, before.advertised_port) == (&next.advertised_host, next.advertised_port);

@@ -19,6 +19,10 @@ pub struct Server {
     pub name: ServerName,
     /// Host, port and user; never a password.
     pub connection: tokio_postgres::Config,
+    /// How Postgres itself is reached, for catalog and ledger; the same as `connection` unless that leads to a pooler.
+    pub catalog_connection: tokio_postgres::Config,
+    /// True if `connection` leads to a pooler: each transaction may be on another connection to Postgres.
+    pub pooler: bool,
     /// Host that callers are told, if it is not ours.
     pub advertised_host: String,
     /// Port that callers are told.
@@ -52,17 +56,26 @@ impl Server {
     pub(super) fn read(mut section: Section<'_>) -> Self {
         let name = section.text("name").unwrap_or_else(|| "main".to_owned());
         let url = section.required("url");
-        let connection = read_url(&section, &url);
+        let connection = read_url(&section, "url", &url);
+        let pooler = section.flag("pooler", false);
+        let catalog_url = section.text("catalog_url");
+        if pooler && catalog_url.is_none() {
+            section
+                .problem("catalog_url", "is missing: behind a pooler, catalog and ledger are read at Postgres itself");
+        }
+        let catalog_connection =
+            catalog_url.map_or_else(|| connection.clone(), |url| read_url(&section, "catalog_url", &url));
         let (advertised_host, advertised_port) = advertise(&mut section, &connection);
         let password_file = section.text("password_file").map(PathBuf::from);
         let password = password_file.as_ref().and_then(|path| read_password(&section, path));
         let max_connections = section.integer("max_connections", 80, 4..=100_000);
         let catalog_database = section
             .text("catalog_database")
-            .unwrap_or_else(|| connection.get_dbname().unwrap_or("postgres").to_owned());
+            .unwrap_or_else(|| catalog_connection.get_dbname().unwrap_or("postgres").to_owned());
         let ca_file = section.text("ca_file").map(PathBuf::from);
         let encrypted = section.word("tls", &[("verify-full", true), ("disable", false)]);
-        let tls = if encrypted.unwrap_or(!is_local(&connection)) {
+        let local = is_local(&connection) && is_local(&catalog_connection);
+        let tls = if encrypted.unwrap_or(!local) {
             Tls::VerifyFull { ca_file }
         } else {
             if ca_file.is_some() {
@@ -74,6 +87,8 @@ impl Server {
         Self {
             name: name.into(),
             connection,
+            catalog_connection,
+            pooler,
             advertised_host,
             advertised_port,
             password,
@@ -86,33 +101,33 @@ impl Server {
 
     /// True if packets leave this machine.
     pub fn leaves_machine(&self) -> bool {
-        !is_local(&self.connection)
+        !(is_local(&self.connection) && is_local(&self.catalog_connection))
     }
 }
 
-fn read_url(section: &Section<'_>, url: &str) -> tokio_postgres::Config {
+fn read_url(section: &Section<'_>, key: &str, url: &str) -> tokio_postgres::Config {
     if url.is_empty() {
         return tokio_postgres::Config::new();
     }
     match tokio_postgres::Config::from_str(url) {
         Ok(connection) => {
             if connection.get_password().is_some() {
-                section.problem("url", "must not hold a password; use password_file");
+                section.problem(key, "must not hold a password; use password_file");
             }
             if connection.get_hosts().len() != 1 {
-                section.problem("url", "must name one host");
+                section.problem(key, "must name one host");
             }
             if connection.get_user().is_none() {
-                section.problem("url", "must name the runtime role: postgres://fbs_router@host");
+                section.problem(key, "must name the runtime role: postgres://fbs_router@host");
             }
             if connection.get_options().is_some() {
-                section.problem("url", "must not hold options");
+                section.problem(key, "must not hold options");
             }
             connection
         }
         // The driver's text may repeat the url, and with it a password.
         Err(_) => {
-            section.problem("url", "is no Postgres url such as postgres://fbs_router@host:5432");
+            section.problem(key, "is no Postgres url such as postgres://fbs_router@host:5432");
             tokio_postgres::Config::new()
         }
     }

@@ -34,6 +34,17 @@ fn the_address_a_connection_goes_to_decides_whether_it_leaves_the_machine() {
 }
 
 #[test]
+fn catalog_and_ledger_are_not_read_through_a_pooler() {
+    let server = |more: &str| parse(&format!("{SMALLEST}{more}\n"), &[]);
+    let ConfigErrors(problems) = server("pooler = true").unwrap_err();
+    assert!(problems.iter().any(|problem| problem.starts_with("server[0].catalog_url: is missing")), "{problems:?}");
+    let config = server("pooler = true\ncatalog_url = \"postgres://fbs_router@db.example/maintenance\"").unwrap();
+    assert_eq!(config.servers[0].catalog_database, "maintenance");
+    assert_eq!(config.servers[0].tls, Tls::VerifyFull { ca_file: None });
+    assert!(config.servers[0].leaves_machine());
+}
+
+#[test]
 fn tls_of_callers_is_whole_or_absent() {
     let listen = |lines: &str| parse(&format!("{SMALLEST}[listen]\n{lines}\n"), &[]).map(|config| config.listen.tls);
     assert_eq!(listen("").unwrap(), None);

@@ -3,6 +3,8 @@
 //! Columns are named one by one, so that none is copied by accident or left out unnoticed: a test compares them with the
 //! catalog of a real database, and a schema newer than this build is not moved by it.
 
+use tokio_postgres::types::Type;
+
 use crate::postgres::Statement;
 
 /// One table.
@@ -28,8 +30,8 @@ pub(super) struct Table {
     pub(super) rows: i64,
 }
 
-/// Name, columns, key and its places, parameters for key and for all columns, what is summed up, rows in a flight. Types are left to
-/// Postgres: it infers them from the columns.
+/// Name, columns, key and its places, parameters for key and for all columns, what is summed up, rows in a flight. Types of
+/// columns are left to Postgres.
 macro_rules! table {
     (
         $name:literal, $columns:literal, $key:literal at $places:expr, $after:literal, $values:literal,
@@ -38,63 +40,72 @@ macro_rules! table {
         Table {
             name: $name,
             key: &$places,
-            first: statement(concat!(
-                "SELECT ",
-                $columns,
-                " FROM ",
-                $name,
-                " WHERE company_id = $1 ORDER BY ",
-                $key,
-                " LIMIT $2"
-            )),
-            next: statement(concat!(
-                "SELECT ",
-                $columns,
-                " FROM ",
-                $name,
-                " WHERE company_id = $1 AND (",
-                $key,
-                ") > (",
-                $after,
-                ") ORDER BY ",
-                $key,
-                " LIMIT $2"
-            )),
-            insert: statement(concat!("INSERT INTO ", $name, " (", $columns, ") VALUES (", $values, ")")),
-            clear: if $clear {
-                Some(statement(concat!(
-                    "DELETE FROM ",
+            first: statement(
+                concat!("SELECT ", $columns, " FROM ", $name, " WHERE company_id = $1 ORDER BY ", $key, " LIMIT $2"),
+                SOME,
+            ),
+            next: statement(
+                concat!(
+                    "SELECT ",
+                    $columns,
+                    " FROM ",
                     $name,
                     " WHERE company_id = $1 AND (",
                     $key,
-                    ") IN (SELECT ",
+                    ") > (",
+                    $after,
+                    ") ORDER BY ",
                     $key,
-                    " FROM ",
-                    $name,
-                    " WHERE company_id = $1 ORDER BY ",
-                    $key,
-                    " LIMIT $2) RETURNING 1"
-                )))
+                    " LIMIT $2"
+                ),
+                SOME,
+            ),
+            insert: statement(concat!("INSERT INTO ", $name, " (", $columns, ") VALUES (", $values, ")"), &[]),
+            clear: if $clear {
+                Some(statement(
+                    concat!(
+                        "DELETE FROM ",
+                        $name,
+                        " WHERE company_id = $1 AND (",
+                        $key,
+                        ") IN (SELECT ",
+                        $key,
+                        " FROM ",
+                        $name,
+                        " WHERE company_id = $1 ORDER BY ",
+                        $key,
+                        " LIMIT $2) RETURNING 1"
+                    ),
+                    SOME,
+                ))
             } else {
                 None
             },
-            count: statement(concat!("SELECT count(*) FROM ", $name, " WHERE company_id = $1")),
+            count: statement(concat!("SELECT count(*) FROM ", $name, " WHERE company_id = $1"), ALL),
             // The first 64 bits of a digest of every row, added up: the order does not matter.
-            sum: statement(concat!(
-                "SELECT count(*), coalesce(sum(('x' || left(md5(ROW(",
-                $columns,
-                ")::text), 16))::bit(64)::bigint::numeric), 0)::text FROM ",
-                $name,
-                " WHERE company_id = $1"
-            )),
+            sum: statement(
+                concat!(
+                    "SELECT count(*), coalesce(sum(('x' || left(md5(ROW(",
+                    $columns,
+                    ")::text), 16))::bit(64)::bigint::numeric), 0)::text FROM ",
+                    $name,
+                    " WHERE company_id = $1"
+                ),
+                ALL,
+            ),
             rows: $rows,
         }
     };
 }
 
-const fn statement(sql: &'static str) -> Statement {
-    Statement { name: "move", sql, types: &[] }
+const fn statement(sql: &'static str, types: &'static [Type]) -> Statement {
+    Statement { name: "move", sql, types }
 }
+
+/// The solution.
+const ALL: &[Type] = &[Type::TEXT];
+/// The solution, and how many rows. A key behind them is left to Postgres.
+const SOME: &[Type] = &[Type::TEXT, Type::INT8];
 
 /// What others refer to comes first; it is removed in the opposite order.
 pub(super) static TABLES: [Table; 6] = [

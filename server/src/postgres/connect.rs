@@ -66,7 +66,11 @@ pub struct PostgresServer {
     /// From which the catalog is read.
     pub catalog_database: String,
     config: tokio_postgres::Config,
-    /// The runtime role's. Not in `config`: no other role is ever sent them.
+    /// For connections outside the pools, which lead to Postgres itself.
+    lone_config: tokio_postgres::Config,
+    /// True if the pools' connections lead to a pooler.
+    pooler: bool,
+    /// The runtime role's. In neither of them: no other role is ever sent them.
     passwords: ArcSwap<Passwords>,
     tls: Option<MakeRustlsConnect>,
     places: Arc<Places>,
@@ -106,29 +110,29 @@ pub type Notices = tokio::sync::mpsc::UnboundedReceiver<()>;
 impl PostgresServer {
     /// Prepares connections as configured; opens none.
     pub fn new(settings: &config::Server) -> Result<Self, TlsError> {
-        let mut config = settings.connection.clone();
-        config
-            .application_name("fbs-router")
-            .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_user_timeout(TCP_USER_TIMEOUT)
-            .keepalives_idle(Duration::from_secs(30))
-            .target_session_attrs(TargetSessionAttrs::Any);
-        let tls = match &settings.tls {
-            Tls::VerifyFull { ca_file } => {
-                config.ssl_mode(SslMode::Require);
-                Some(tls::connector(ca_file.as_deref())?)
-            }
-            Tls::Disable => {
-                config.ssl_mode(SslMode::Disable);
-                None
-            }
+        let (ssl_mode, tls) = match &settings.tls {
+            Tls::VerifyFull { ca_file } => (SslMode::Require, Some(tls::connector(ca_file.as_deref())?)),
+            Tls::Disable => (SslMode::Disable, None),
+        };
+        let prepared = |connection: &tokio_postgres::Config| {
+            let mut config = connection.clone();
+            config
+                .application_name("fbs-router")
+                .connect_timeout(CONNECT_TIMEOUT)
+                .tcp_user_timeout(TCP_USER_TIMEOUT)
+                .keepalives_idle(Duration::from_secs(30))
+                .target_session_attrs(TargetSessionAttrs::Any)
+                .ssl_mode(ssl_mode);
+            config
         };
         Ok(Self {
             name: settings.name.clone(),
             advertised_host: settings.advertised_host.clone(),
             advertised_port: settings.advertised_port,
             catalog_database: settings.catalog_database.clone(),
-            config,
+            config: prepared(&settings.connection),
+            lone_config: prepared(&settings.catalog_connection),
+            pooler: settings.pooler,
             passwords: ArcSwap::from_pointee(Passwords::new(settings)),
             tls,
             places: Places::new(settings.max_connections - LONE),
@@ -171,11 +175,13 @@ impl PostgresServer {
         limit: Duration,
         notices: Option<tokio::sync::mpsc::UnboundedSender<()>>,
     ) -> Result<LoneClient, tokio_postgres::Error> {
-        let config = self.pool_config(database, &Login::Runtime);
+        let config = self.prepared(&self.lone_config, database, &Login::Runtime);
         let place = Arc::clone(&self.lone_places).acquire_owned().await.ok();
         let (client, task) =
             self.open(&config, &Login::Runtime, place, notices).await.inspect_err(|error| self.judge(error))?;
-        self.breaker.succeeded();
+        if !self.pooler {
+            self.breaker.succeeded();
+        }
         let client = LoneClient { client, task };
         // The connection is nobody else's, so this holds for the whole of it: a backend that waits for a lock ends too.
         client.batch_execute(&format!("SET statement_timeout = {}", limit.as_millis())).await?;
@@ -184,12 +190,22 @@ impl PostgresServer {
 
     /// What deadpool is given for `database`. Passwords come when a connection is opened.
     pub(super) fn pool_config(&self, database: &str, login: &Login) -> tokio_postgres::Config {
-        let mut config = self.config.clone();
+        self.prepared(&self.config, database, login)
+    }
+
+    fn prepared(&self, config: &tokio_postgres::Config, database: &str, login: &Login) -> tokio_postgres::Config {
+        let mut config = config.clone();
         config.dbname(database);
         if let Login::Own { role, .. } = login {
             config.user(&**role);
         }
         config
+    }
+
+    /// True if the pools' connections lead to a pooler: each transaction may be on another connection to Postgres, and
+    /// in another database than the one before.
+    pub(super) fn is_pooler(&self) -> bool {
+        self.pooler
     }
 
     /// Places for pooled connections.
@@ -234,7 +250,9 @@ impl PostgresServer {
 
     /// The server did not answer in time: nobody needs to find that out for himself.
     pub fn fell_silent(&self) {
-        self.breaker.failed(Failed::new(Failure::Unavailable, Silent));
+        if !self.pooler {
+            self.breaker.failed(Failed::new(Failure::Unavailable, Silent));
+        }
     }
 
     /// The server has room for so many connections more, of whichever router.
@@ -249,9 +267,9 @@ impl PostgresServer {
         self.short.notified().await;
     }
 
-    /// Tells the breaker what a failed connection says of the server.
+    /// Tells the breaker what a failed connection says of the server. One to Postgres itself says nothing of a pooler.
     fn judge(&self, error: &tokio_postgres::Error) {
-        if Scope::of(error) == Scope::Server {
+        if !self.pooler && Scope::of(error) == Scope::Server {
             self.breaker.failed(Failed::new(Failure::Unavailable, Told::of(error)));
         }
     }

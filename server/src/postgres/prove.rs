@@ -8,7 +8,7 @@
 
 use std::sync::LazyLock;
 
-use futures_util::future::{join3, join4, join5, try_join};
+use futures_util::future::{join, join4, join5};
 use tokio_postgres::{Client, Row, error::SqlState};
 use uuid::Uuid;
 
@@ -21,6 +21,8 @@ pub struct Facts {
     pub oid: u32,
     /// The cluster's `system_identifier`.
     pub system_identifier: u64,
+    /// As whom.
+    pub role: String,
     /// A standby.
     pub in_recovery: bool,
     /// Superuser, BYPASSRLS, or member of another role: policies would not hold.
@@ -66,7 +68,7 @@ pub struct Identity {
     pub ledger_id: Option<Uuid>,
 }
 
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY";
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; SAVEPOINT asked";
 const FACTS: &str = include_str!("prove_facts.sql");
 const VERSION: &str = include_str!("prove_version.sql");
 const LEDGER_VERSION: &str = include_str!("prove_ledger_version.sql");
@@ -82,19 +84,38 @@ static ABSENT: LazyLock<[SqlState; 2]> = LazyLock::new(|| [SqlState::UNDEFINED_T
 /// Asks the connection what it is connected to, and whether solutions are kept apart there. One round trip; the caller
 /// bounds the time.
 pub async fn prove(client: &Client) -> Result<Facts, tokio_postgres::Error> {
-    // Polled in this order, so sent in this order, without waiting in between.
-    let (mut facts, found) = try_join(prove_connection(client), look_at_guards(client)).await?;
+    let (mut facts, found) = in_one_transaction(client, look_at_connection(client), look_at_guards(client)).await?;
     facts.add(found);
     Ok(facts)
 }
 
-/// As [`prove`], without what is true of the whole database, whoever asks: see [`prove_guards`].
+/// As [`prove`], without what is true of the whole database, whoever asks: it costs more than all the rest.
 pub async fn prove_connection(client: &Client) -> Result<Facts, tokio_postgres::Error> {
+    let (facts, ()) = in_one_transaction(client, look_at_connection(client), async { Ok(()) }).await?;
+    Ok(facts)
+}
+
+/// Behind a pooler, two transactions may be in two databases: what is said together has to be asked in one.
+async fn in_one_transaction<F, S>(
+    client: &Client,
+    first: impl Future<Output = Result<F, tokio_postgres::Error>>,
+    second: impl Future<Output = Result<S, tokio_postgres::Error>>,
+) -> Result<(F, S), tokio_postgres::Error> {
+    // Polled in this order, so sent in this order, without waiting in between.
+    let (begun, first, second, ended) =
+        join4(client.batch_execute(BEGIN), first, second, client.batch_execute("COMMIT")).await;
+    begun?;
+    let both = (first?, second?);
+    ended?;
+    Ok(both)
+}
+
+async fn look_at_connection(client: &Client) -> Result<Facts, tokio_postgres::Error> {
     let (facts, version, identity, canary) = join4(
         client.query_typed(FACTS, &[]),
-        client.query_typed(VERSION, &[]),
-        client.query_typed(IDENTITY, &[]),
-        client.query_typed(CANARY, &[]),
+        and_back(client, VERSION),
+        and_back(client, IDENTITY),
+        and_back(client, CANARY),
     )
     .await;
     let (facts, version) = (facts?, absent_is_none(version)?);
@@ -108,6 +129,7 @@ pub async fn prove_connection(client: &Client) -> Result<Facts, tokio_postgres::
         database: facts.map(|row| row.get(0)).unwrap_or_default(),
         oid: facts.map(|row| row.get(1)).unwrap_or_default(),
         system_identifier: facts.and_then(|row| row.get::<_, String>(2).parse().ok()).unwrap_or_default(),
+        role: facts.map(|row| row.get(7)).unwrap_or_default(),
         in_recovery: facts.is_some_and(|row| row.get(3)),
         role_too_powerful: facts.is_none_or(|row| row.get(4)),
         unguarded: Vec::new(),
@@ -123,11 +145,13 @@ pub async fn prove_connection(client: &Client) -> Result<Facts, tokio_postgres::
     Ok(found)
 }
 
-/// Adds what the catalog says against it that solutions are kept apart, to what the connection proved. It is as true of
-/// other connections of the role to the database, and costs more than all the rest.
-pub async fn prove_guards(client: &Client, facts: &mut Facts) -> Result<(), tokio_postgres::Error> {
-    facts.add(look_at_guards(client).await?);
-    Ok(())
+/// A query that may find no table, after which the transaction goes on as if it had not been asked.
+async fn and_back(client: &Client, query: &str) -> Result<Vec<Row>, tokio_postgres::Error> {
+    let (rows, back) = join(client.query_typed(query, &[]), client.batch_execute("ROLLBACK TO asked")).await;
+    match (rows, back) {
+        (Ok(_), Err(error)) => Err(error),
+        (rows, _) => rows,
+    }
 }
 
 impl Facts {
@@ -158,15 +182,12 @@ async fn look_at_guards(client: &Client) -> Result<Vec<Row>, tokio_postgres::Err
         // Last: where there is none, the transaction has failed.
         client.query_typed(CANARY, &[]),
     );
-    let (begun, (set, tables, views, functions, canary), ended) =
-        join3(client.batch_execute(BEGIN), looks, client.batch_execute("COMMIT")).await;
-    begun?;
+    let (set, tables, views, functions, canary) = looks.await;
     set?;
     let mut found = tables?;
     found.extend(views?);
     found.extend(functions?);
     found.extend(absent_is_none(canary)?.into_iter().flatten());
-    ended?;
     Ok(found)
 }
 

@@ -9,7 +9,7 @@ pub struct Statement {
     pub name: &'static str,
     /// From a `.sql` file.
     pub sql: &'static str,
-    /// Of `$1`, `$2`, …
+    /// Of `$1`, `$2`, …; Postgres infers those of further ones.
     pub types: &'static [Type],
 }
 

@@ -10,28 +10,21 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::ClientWrapper;
-use futures_util::future::{BoxFuture, join, join_all, join3, join4};
+use futures_util::future::{BoxFuture, join, join_all, join3};
 use tokio::time::timeout_at;
-use tokio_postgres::{Row, Statement as Prepared, types::Type};
+use tokio_postgres::Row;
 
 use super::{
     Connection, Failure,
+    line::{BEGIN, BEGIN_READING, Line},
     statement::{Parameters, Statement},
 };
-use crate::domain::{Deadline, Error};
+use crate::domain::{Deadline, Error, error::Cause};
 
 /// Longest wait for a lock: behind it somebody's transaction, whose end is not ours to hasten.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest statement among others: they all wait for it.
 const SHARED_TIMEOUT: Duration = Duration::from_secs(5);
-/// The server gives up on us if we fall silent inside a transaction.
-const IDLE_IN_TRANSACTION: &str = "10s";
-static SETTINGS: Statement = Statement {
-    name: "settings",
-    sql: include_str!("transaction_settings.sql"),
-    types: &[Type::TEXT, Type::TEXT, Type::TEXT, Type::TEXT],
-};
 static PROOF_OF_COMMIT: Statement =
     Statement { name: "proof of commit", sql: "SELECT pg_catalog.pg_current_xact_id_if_assigned()::text", types: &[] };
 
@@ -47,6 +40,8 @@ pub enum StatementError {
     DeadlinePassed,
     /// An earlier statement of the transaction had failed.
     Poisoned,
+    /// A pooler led the transaction elsewhere than where the connection was proved to be. Nothing of it counts.
+    Elsewhere,
 }
 
 /// How a COMMIT failed.
@@ -78,8 +73,8 @@ impl Connection {
     ) -> Result<Vec<Row>, StatementError> {
         self.set_unfinished(true);
         let outcome = {
-            let Some(client) = self.client() else { return Err(StatementError::Poisoned) };
-            timeout_at(deadline.instant(), read(client, company, deadline, statement, parameters)).await
+            let Some(line) = Line::of(&self) else { return Err(StatementError::Poisoned) };
+            timeout_at(deadline.instant(), read(&line, company, deadline, statement, parameters)).await
         };
         match outcome {
             Ok(outcome) => {
@@ -93,27 +88,23 @@ impl Connection {
 }
 
 async fn read(
-    client: &ClientWrapper,
+    line: &Line<'_>,
     company: &str,
     deadline: Deadline,
-    statement: &Statement,
+    statement: &'static Statement,
     parameters: &Parameters<'_>,
 ) -> Result<Vec<Row>, StatementError> {
-    let set = client.prepare_typed_cached(SETTINGS.sql, SETTINGS.types).await?;
-    let prepared = client.prepare_typed_cached(statement.sql, statement.types).await?;
-    let [timeout, lock_timeout] = timeouts(deadline);
-    let settings: &Parameters<'_> = &[&company, &timeout, &lock_timeout, &IDLE_IN_TRANSACTION];
+    let opening = line.opening().await?;
+    let ready = line.ready(statement).await?;
     // Polled in this order, so sent in this order, without waiting in between.
-    let (begin, set, rows, commit) = join4(
-        client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"),
-        client.query(&set, settings),
-        client.query(&prepared, parameters),
-        client.batch_execute("COMMIT"),
+    let (begun, rows, commit) = join3(
+        opening.send(BEGIN_READING, company, timeouts(deadline)),
+        line.query(&ready, parameters),
+        line.batch("COMMIT"),
     )
     .await;
-    begin?;
-    set?;
-    let rows = rows.inspect_err(|error| forget_stale_plan(client, error))?;
+    begun?;
+    let rows = rows?;
     commit?;
     Ok(rows)
 }
@@ -124,20 +115,11 @@ impl Connection {
     /// Begins a transaction in which several read for `company`. It ends by quarantine, when the connection is dropped.
     pub(super) async fn begin_shared(&mut self, company: &str, deadline: Deadline) -> Result<(), StatementError> {
         self.set_unfinished(true);
-        let Some(client) = self.client() else { return Err(StatementError::Poisoned) };
+        let Some(line) = Line::of(self) else { return Err(StatementError::Poisoned) };
         guard(deadline, async {
-            let set = client.prepare_typed_cached(SETTINGS.sql, SETTINGS.types).await?;
             // Not the first reader's deadline: each of them has his own, and stops waiting by himself.
-            let (timeout, lock_timeout) = (milliseconds(SHARED_TIMEOUT), milliseconds(LOCK_TIMEOUT));
-            let settings: &Parameters<'_> = &[&company, &timeout, &lock_timeout, &IDLE_IN_TRANSACTION];
-            let (begin, set) = join(
-                client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"),
-                client.query(&set, settings),
-            )
-            .await;
-            begin?;
-            set?;
-            Ok(())
+            let timeouts = [SHARED_TIMEOUT, LOCK_TIMEOUT].map(|time| time.as_millis().to_string());
+            line.opening().await?.send(BEGIN_READING, company, timeouts).await
         })
         .await
     }
@@ -148,13 +130,8 @@ impl Connection {
         deadline: Deadline,
         (statement, parameters): Bound<'_>,
     ) -> Result<Vec<Row>, StatementError> {
-        let Some(client) = self.client() else { return Err(StatementError::Poisoned) };
-        guard(deadline, async {
-            let prepared = client.prepare_typed_cached(statement.sql, statement.types).await?;
-            let rows = client.query(&prepared, parameters).await;
-            Ok(rows.inspect_err(|error| forget_stale_plan(client, error))?)
-        })
-        .await
+        let Some(line) = Line::of(self) else { return Err(StatementError::Poisoned) };
+        guard(deadline, async { Ok(line.query(&line.ready(statement).await?, parameters).await?) }).await
     }
 }
 
@@ -170,21 +147,13 @@ impl Transaction {
     ) -> Result<(Self, Vec<Vec<Row>>), StatementError> {
         connection.set_unfinished(true);
         let this = Self { connection, deadline, poisoned: false };
-        let Some(client) = this.connection.client() else { return Err(StatementError::Poisoned) };
+        let Some(line) = Line::of(&this.connection) else { return Err(StatementError::Poisoned) };
         let begin = async {
-            let set = client.prepare_typed_cached(SETTINGS.sql, SETTINGS.types).await?;
-            let prepared = prepare(client, first).await?;
-            let [timeout, lock_timeout] = timeouts(deadline);
-            let settings: &Parameters<'_> = &[&company, &timeout, &lock_timeout, &IDLE_IN_TRANSACTION];
-            let (begin, set, rows) = join3(
-                client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED"),
-                client.query(&set, settings),
-                flight(client, &prepared, first),
-            )
-            .await;
-            begin?;
-            set?;
-            answers(client, rows)
+            let opening = line.opening().await?;
+            let (begun, rows) =
+                join(opening.send(BEGIN, company, timeouts(deadline)), flight(&line, first).await?).await;
+            begun?;
+            Ok(rows.into_iter().collect::<Result<_, _>>()?)
         };
         // Dropped on any error: quarantine rolls back.
         let answers = guard(deadline, begin).await?;
@@ -207,10 +176,9 @@ impl Transaction {
         }
         // Until the answers are there; a caller who leaves meanwhile leaves it set.
         self.poisoned = true;
-        let Some(client) = self.connection.client() else { return Err(StatementError::Poisoned) };
+        let Some(line) = Line::of(&self.connection) else { return Err(StatementError::Poisoned) };
         let rows = guard(self.deadline, async {
-            let prepared = prepare(client, statements).await?;
-            answers(client, flight(client, &prepared, statements).await)
+            Ok(flight(&line, statements).await?.await.into_iter().collect::<Result<_, _>>()?)
         })
         .await?;
         self.poisoned = false;
@@ -222,15 +190,13 @@ impl Transaction {
         if self.poisoned {
             return Err(CommitError::RolledBack(StatementError::Poisoned));
         }
-        let Some(client) = self.connection.client() else {
+        let Some(line) = Line::of(&self.connection) else {
             return Err(CommitError::RolledBack(StatementError::Poisoned));
         };
-        let prepared = guard(self.deadline, async {
-            Ok(client.prepare_typed_cached(PROOF_OF_COMMIT.sql, PROOF_OF_COMMIT.types).await?)
-        })
-        .await
-        .map_err(CommitError::RolledBack)?;
-        let flight = join(client.query(&prepared, &[]), client.batch_execute("COMMIT"));
+        let ready = guard(self.deadline, async { Ok(line.ready(&PROOF_OF_COMMIT).await?) })
+            .await
+            .map_err(CommitError::RolledBack)?;
+        let flight = join(line.query(&ready, &[]), line.batch("COMMIT"));
         let (proof, commit) = timeout_at(self.deadline.instant(), flight).await.map_err(|_| CommitError::Unknown)?;
         let outcome = match (proof, commit) {
             (Ok(_), Ok(())) => Ok(()),
@@ -251,33 +217,16 @@ impl Transaction {
     }
 }
 
-async fn prepare(client: &ClientWrapper, statements: &[Bound<'_>]) -> Result<Vec<Prepared>, StatementError> {
-    let mut prepared = Vec::with_capacity(statements.len());
-    for (statement, _) in statements {
-        prepared.push(client.prepare_typed_cached(statement.sql, statement.types).await?);
+/// All of them, made ready: awaited, they are sent in order, before any is waited for.
+async fn flight<'f>(
+    line: &'f Line<'_>,
+    statements: &'f [Bound<'f>],
+) -> Result<impl Future<Output = Vec<Result<Vec<Row>, tokio_postgres::Error>>> + 'f, tokio_postgres::Error> {
+    let mut ready = Vec::with_capacity(statements.len());
+    for (statement, parameters) in statements {
+        ready.push((line.ready(statement).await?, *parameters));
     }
-    Ok(prepared)
-}
-
-/// Sends all of them, in order, before waiting for any.
-async fn flight(
-    client: &ClientWrapper,
-    prepared: &[Prepared],
-    statements: &[Bound<'_>],
-) -> Vec<Result<Vec<Row>, tokio_postgres::Error>> {
-    let queries = prepared.iter().zip(statements).map(|(prepared, (_, parameters))| client.query(prepared, parameters));
-    join_all(queries).await
-}
-
-fn answers(
-    client: &ClientWrapper,
-    rows: Vec<Result<Vec<Row>, tokio_postgres::Error>>,
-) -> Result<Vec<Vec<Row>>, StatementError> {
-    let mut answers = Vec::with_capacity(rows.len());
-    for rows in rows {
-        answers.push(rows.inspect_err(|error| forget_stale_plan(client, error))?);
-    }
-    Ok(answers)
+    Ok(async move { join_all(ready.iter().map(|(ready, parameters)| line.query(ready, parameters))).await })
 }
 
 async fn guard<T>(
@@ -294,17 +243,6 @@ fn timeouts(deadline: Deadline) -> [String; 2] {
     [remaining.to_string(), remaining.min(LOCK_TIMEOUT.as_millis()).to_string()]
 }
 
-fn milliseconds(time: Duration) -> String {
-    time.as_millis().to_string()
-}
-
-/// A plan made before a migration: the connection forgets its statements, and a repeat prepares anew.
-fn forget_stale_plan(client: &ClientWrapper, error: &tokio_postgres::Error) {
-    if Failure::of(error, false) == Failure::StalePlan {
-        client.statement_cache.clear();
-    }
-}
-
 impl From<tokio_postgres::Error> for StatementError {
     fn from(error: tokio_postgres::Error) -> Self {
         Self::Failed(Failure::of(&error, false), error)
@@ -316,7 +254,7 @@ impl StatementError {
     pub fn failure(&self) -> Option<Failure> {
         match self {
             Self::Failed(failure, _) => Some(*failure),
-            Self::DeadlinePassed | Self::Poisoned => None,
+            Self::DeadlinePassed | Self::Poisoned | Self::Elsewhere => None,
         }
     }
 
@@ -326,9 +264,15 @@ impl StatementError {
             Self::Failed(failure, error) => failure.into_error(error),
             Self::DeadlinePassed => Error::DeadlineExceeded("waiting for the database"),
             Self::Poisoned => Error::internal("a transaction went on after an error"),
+            Self::Elsewhere => Error::DatabaseUnavailable { cause: Some(Cause::new(Elsewhere)) },
         }
     }
 }
+
+/// What is told of [`StatementError::Elsewhere`].
+#[derive(Debug, thiserror::Error)]
+#[error("the pooler led to another database, cluster or role than before")]
+struct Elsewhere;
 
 /// The future of a piece of work inside a transaction.
 pub type Work<'t, T> = BoxFuture<'t, Result<T, Error>>;

@@ -93,7 +93,7 @@ impl Pools {
                 // A pool that was closed while we waited for it has been replaced already.
                 let pool = self.pool(&served, target, login);
                 match self.get(&served, target, login, &pool, deadline).await? {
-                    Got::Connection(proved) => return Ok(proved),
+                    Got::Connection(proved) => return Ok((proved, pool)),
                     Got::Nothing => {}
                     Got::ServerFull => {
                         pause = (pause + FULL).min(FULL_LONGEST);
@@ -106,8 +106,9 @@ impl Pools {
                 }
             }
         };
-        let proved = timeout_at(deadline.instant(), connected).await.unwrap_or(Err(CheckoutError::DeadlinePassed))?;
-        Ok(Connection::new(proved, permit))
+        let connected = timeout_at(deadline.instant(), connected).await;
+        let (proved, pool) = connected.unwrap_or(Err(CheckoutError::DeadlinePassed))?;
+        Ok(Connection::new(proved, pool, permit))
     }
 
     /// Until when a caller with that deadline waits for a connection to come free.

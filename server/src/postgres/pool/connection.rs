@@ -5,6 +5,7 @@ use std::sync::Arc;
 use deadpool_postgres::Object;
 use tokio::time::timeout;
 
+use super::database::DatabasePool;
 use crate::postgres::{Facts, budget::Permit};
 
 /// Longest a connection with unfinished work is waited for before it is closed.
@@ -17,6 +18,8 @@ pub struct Connection {
     facts: Arc<Facts>,
     /// True while something was sent whose answer has not come.
     unfinished: bool,
+    /// Whence it came, if it leads to a pooler.
+    pooler: Option<Arc<DatabasePool>>,
     /// Goes back after the connection.
     permit: Option<Permit>,
 }
@@ -41,8 +44,9 @@ impl Drop for Unproved {
 // === impl Connection ===
 
 impl Connection {
-    pub(super) fn new(Proved { object, facts }: Proved, permit: Permit) -> Self {
-        Self { object: Some(object), facts, unfinished: false, permit: Some(permit) }
+    pub(super) fn new(Proved { object, facts }: Proved, pool: Arc<DatabasePool>, permit: Permit) -> Self {
+        let pooler = pool.pooler.then_some(pool);
+        Self { object: Some(object), facts, unfinished: false, pooler, permit: Some(permit) }
     }
 
     /// What it proved.
@@ -53,6 +57,18 @@ impl Connection {
     /// The driver's client. For `transaction` alone: it keeps the books of what is unfinished.
     pub(in crate::postgres) fn client(&self) -> Option<&deadpool_postgres::ClientWrapper> {
         self.object.as_deref()
+    }
+
+    /// True if each transaction may be on another connection to Postgres, and has to say itself where it is.
+    pub(in crate::postgres) fn is_pooled(&self) -> bool {
+        self.pooler.is_some()
+    }
+
+    /// A transaction was elsewhere: what was proved is asked again before the next one.
+    pub(in crate::postgres) fn doubt(&self) {
+        if let Some(pool) = &self.pooler {
+            pool.facts.store(None);
+        }
     }
 
     pub(in crate::postgres) fn set_unfinished(&mut self, unfinished: bool) {

@@ -13,7 +13,7 @@ use crate::{
     postgres::{
         Facts, PostgresServer,
         connect::Connector,
-        prove::{prove, prove_connection, prove_guards},
+        prove::{prove, prove_connection},
     },
 };
 
@@ -25,6 +25,8 @@ pub(super) const ROUTING: usize = 8;
 pub(super) struct DatabasePool {
     pub(super) pool: Pool,
     pub(super) facts: ArcSwapOption<Facts>,
+    /// Its connections lead to a pooler.
+    pub(super) pooler: bool,
     /// Its connections that several read through.
     pub(super) sharing: Arc<Sharing>,
     used: Mutex<Instant>,
@@ -63,7 +65,8 @@ impl DatabasePool {
             Err(deadpool_postgres::BuildError::NoRuntimeSpecified) => unreachable!("the runtime is set above"),
         };
         let (facts, guarded) = (ArcSwapOption::empty(), tokio::sync::Mutex::new(None));
-        Self { pool, facts, sharing: Arc::new(sharing), used: Mutex::new(Instant::now()), guarded }
+        let pooler = server.is_pooler();
+        Self { pool, facts, pooler, sharing: Arc::new(sharing), used: Mutex::new(Instant::now()), guarded }
     }
 
     /// Proves a connection for whoever asked for it then. Of those that are opened at once, one looks whether solutions
@@ -81,7 +84,7 @@ impl DatabasePool {
         let mut guarded = self.guarded.lock().await;
         if !guarded.as_ref().is_some_and(|look| look.began >= asked && look.is_of(&facts)) {
             let began = Instant::now();
-            prove_guards(client, &mut facts).await?;
+            facts = prove(client).await?;
             *guarded = Guarded::of(began, &facts);
         }
         Ok(facts)

@@ -232,7 +232,9 @@ impl Reader {
             }
             // One who stops waiting says nothing about the others' answers.
             Err(StatementError::DeadlinePassed) => {}
-            Err(StatementError::Failed(..) | StatementError::Poisoned) => self.0.broken.store(true, Ordering::Relaxed),
+            Err(StatementError::Failed(..) | StatementError::Poisoned | StatementError::Elsewhere) => {
+                self.0.broken.store(true, Ordering::Relaxed)
+            }
         }
         rows
     }

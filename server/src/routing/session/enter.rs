@@ -37,6 +37,10 @@ pub(super) enum Failed {
 
 impl Failed {
     pub(super) fn of(error: StatementError, router: &Router, route: &Route) -> Self {
+        if matches!(error, StatementError::Elsewhere) {
+            // The next connection is proved anew, and says whether it is another database.
+            return Self::Lost(error.into_error());
+        }
         match error.failure() {
             Some(Failure::Fenced) => Self::Fenced,
             Some(Failure::Standby) => {

@@ -71,7 +71,7 @@ impl Session {
             Ok(rows) if first_bool(&rows) => Ok(Some(rows)),
             Ok(_) => Err(Failed::Fenced),
             Err(error @ StatementError::DeadlinePassed) => Err(Failed::Final(error.into_error())),
-            Err(StatementError::Failed(..) | StatementError::Poisoned) => Ok(None),
+            Err(StatementError::Failed(..) | StatementError::Poisoned | StatementError::Elsewhere) => Ok(None),
         }
     }
 }
