@@ -47,6 +47,7 @@ mod search;
 mod secrecy;
 mod service;
 mod sharing;
+mod standby;
 mod states;
 mod support;
 mod tls;

@@ -33,7 +33,12 @@ pub(crate) struct World {
 impl World {
     /// `acme_corp` has its own database, empty and unclaimed; nobody else has one.
     pub(crate) async fn new() -> Self {
-        let platform = Platform::scratch(&cache(), false).await.expect("a private Postgres");
+        Self::with(&[]).await
+    }
+
+    /// As [`Self::new`], with settings of Postgres.
+    pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
+        let platform = Platform::scratch_with(&cache(), false, settings).await.expect("a private Postgres");
         let folder = tempfile::tempdir().expect("a folder");
         secret_file(&folder.path().join("password"), fbs_router_sandbox::platform::PASSWORD);
         Self { platform, folder }

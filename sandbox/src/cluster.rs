@@ -13,6 +13,7 @@ mod folder;
 mod keeper;
 mod pgbouncer;
 mod processes;
+mod standby;
 
 use std::{
     ffi::OsString,
@@ -246,13 +247,13 @@ impl Cluster {
         Ok(())
     }
 
-    /// Line 8 of `postmaster.pid` says `ready`; no connection has to fail before one works. The file
+    /// Line 8 of `postmaster.pid` says `ready`, or `standby`; no connection has to fail before one works. The file
     /// of a killed server says so too, hence the look at line 1.
     fn is_ready(&self, pid: Option<u32>) -> bool {
         let Ok(pidfile) = fs::read_to_string(self.data.join("postmaster.pid")) else { return false };
         let mut lines = pidfile.lines().map(str::trim);
         let own = lines.next().and_then(|line| line.parse().ok());
-        own.is_some() && own == pid && lines.nth(6) == Some("ready")
+        own.is_some() && own == pid && matches!(lines.nth(6), Some("ready" | "standby"))
     }
 
     fn arguments(&self) -> Vec<OsString> {

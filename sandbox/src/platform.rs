@@ -48,9 +48,16 @@ pub struct Platform {
 impl Platform {
     /// A scratch platform; `cache` keeps the template cluster between processes.
     pub async fn scratch(cache: &Path, tcp: bool) -> Result<Self, Error> {
+        Self::scratch_with(cache, tcp, &[]).await
+    }
+
+    /// As [`Self::scratch`], with settings of the server.
+    pub async fn scratch_with(cache: &Path, tcp: bool, settings: &[(&str, &str)]) -> Result<Self, Error> {
         let binaries = binaries::find()?;
         let template = template(cache, &binaries).await?;
-        let options = Options { template: Some(template), tcp, binaries: Some(binaries), ..Options::default() };
+        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let options =
+            Options { template: Some(template), tcp, settings, binaries: Some(binaries), ..Options::default() };
         Ok(Self { cluster: Cluster::start(options).await? })
     }
 

@@ -79,7 +79,10 @@ async fn server(config: &Config, settings: &config::Server, allowed: Allowed) ->
         Err(problem) => return vec![Finding { subject, problem: Some(problem) }],
     };
     let problem = if facts.in_recovery {
-        Some(Problem { what: "it is a standby".into(), remedy: "point server.url at the primary".into() })
+        Some(Problem {
+            what: "it is a standby".into(),
+            remedy: "point server.url at the primary, or name its hosts all".into(),
+        })
     } else if facts.role_too_powerful {
         Some(Problem {
             what: "the runtime role is superuser, bypasses row-level security, or is a member of another role".into(),

@@ -113,6 +113,13 @@ impl<'l> Load<'l> {
         }
     }
 
+    /// From now on each solution may be refused for these reasons.
+    pub(crate) fn allow(&self, reasons: &[(Code, &str)]) {
+        for outcomes in self.solutions.values() {
+            outcomes.allow(reasons);
+        }
+    }
+
     /// Waits until each solution was served, or refused, so often more.
     pub(crate) async fn enough(&self, refused: &[&str]) {
         let count = |solution: &str, outcomes: &Outcomes| {

@@ -66,7 +66,7 @@ fn server_changes(before: &Server, next: &Server) -> Vec<Change> {
         && before.pooler == next.pooler
         && before.tls == next.tls
         && before.catalog_database == next.catalog_database
-        && (&before.advertised_host, before.advertised_port) == (&next.advertised_host, next.advertised_port);
+        && before.advertised == next.advertised;
     let secret = |server: &Server| server.password.as_ref().map(|one: &SecretString| one.expose_secret().to_owned());
     if !same_way {
         return vec![Change::Elsewhere(next.clone())];

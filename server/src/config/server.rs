@@ -17,16 +17,14 @@ use crate::domain::ServerName;
 pub struct Server {
     /// What logs, routes and the ledger call it.
     pub name: ServerName,
-    /// Host, port and user; never a password.
+    /// Hosts, ports and user; never a password. Of several hosts, one is the primary.
     pub connection: tokio_postgres::Config,
     /// How Postgres itself is reached, for catalog and ledger; the same as `connection` unless that leads to a pooler.
     pub catalog_connection: tokio_postgres::Config,
     /// True if `connection` leads to a pooler: each transaction may be on another connection to Postgres.
     pub pooler: bool,
-    /// Host that callers are told, if it is not ours.
-    pub advertised_host: String,
-    /// Port that callers are told.
-    pub advertised_port: u16,
+    /// Host and port that callers are told: one, or one of each host of `connection`.
+    pub advertised: Vec<(String, u16)>,
     /// The runtime role's password. Redacted in every Debug.
     pub password: Option<SecretString>,
     /// Where it was read.
@@ -65,7 +63,7 @@ impl Server {
         }
         let catalog_connection =
             catalog_url.map_or_else(|| connection.clone(), |url| read_url(&section, "catalog_url", &url));
-        let (advertised_host, advertised_port) = advertise(&mut section, &connection);
+        let advertised = advertise(&mut section, &connection);
         let password_file = section.text("password_file").map(PathBuf::from);
         let password = password_file.as_ref().and_then(|path| read_password(&section, path));
         let max_connections = section.integer("max_connections", 80, 4..=100_000);
@@ -89,8 +87,7 @@ impl Server {
             connection,
             catalog_connection,
             pooler,
-            advertised_host,
-            advertised_port,
+            advertised,
             password,
             password_file,
             max_connections,
@@ -114,8 +111,14 @@ fn read_url(section: &Section<'_>, key: &str, url: &str) -> tokio_postgres::Conf
             if connection.get_password().is_some() {
                 section.problem(key, "must not hold a password; use password_file");
             }
-            if connection.get_hosts().len() != 1 {
-                section.problem(key, "must name one host");
+            let hosts = connection.get_hosts().len();
+            if hosts == 0 {
+                section.problem(key, "must name a host");
+            }
+            if ![0, hosts].contains(&connection.get_hostaddrs().len())
+                || ![0, 1, hosts].contains(&connection.get_ports().len())
+            {
+                section.problem(key, "must name as many ports and hostaddrs as hosts, or one port for all");
             }
             if connection.get_user().is_none() {
                 section.problem(key, "must name the runtime role: postgres://fbs_router@host");
@@ -133,19 +136,21 @@ fn read_url(section: &Section<'_>, key: &str, url: &str) -> tokio_postgres::Conf
     }
 }
 
-fn advertise(section: &mut Section<'_>, connection: &tokio_postgres::Config) -> (String, u16) {
-    let host = match connection.get_hosts().first() {
-        Some(Host::Tcp(host)) => host.clone(),
-        Some(Host::Unix(path)) => path.display().to_string(),
-        None => String::new(),
-    };
-    let port = connection.get_ports().first().copied().unwrap_or(5432);
-    let Some(text) = section.text("advertise") else { return (host, port) };
+fn advertise(section: &mut Section<'_>, connection: &tokio_postgres::Config) -> Vec<(String, u16)> {
+    let ports = connection.get_ports();
+    let own = connection.get_hosts().iter().enumerate().map(|(at, host)| {
+        let host = match host {
+            Host::Tcp(host) => host.clone(),
+            Host::Unix(path) => path.display().to_string(),
+        };
+        (host, ports.get(at).or(ports.first()).copied().unwrap_or(5432))
+    });
+    let Some(text) = section.text("advertise") else { return own.collect() };
     match text.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>())) {
-        Some((host, Ok(port))) if !host.is_empty() && port > 0 => (host.to_owned(), port),
+        Some((host, Ok(port))) if !host.is_empty() && port > 0 => vec![(host.to_owned(), port)],
         _ => {
             section.problem("advertise", format!("{text:?} is not host:port"));
-            (host, port)
+            own.collect()
         }
     }
 }

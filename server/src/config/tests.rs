@@ -34,6 +34,24 @@ fn the_address_a_connection_goes_to_decides_whether_it_leaves_the_machine() {
 }
 
 #[test]
+fn a_server_may_have_several_hosts_of_which_one_is_the_primary() {
+    let server = |url: &str, more: &str| {
+        let config = parse(&format!("[[server]]\nurl = \"postgres://{url}\"\n{more}\n"), &[])?;
+        Ok::<_, ConfigErrors>(config.servers[0].advertised.clone())
+    };
+    let told = |all: &[(&str, u16)]| all.iter().map(|(host, port)| ((*host).to_owned(), *port)).collect::<Vec<_>>();
+    assert_eq!(server("fbs_router@a:1,b", "").unwrap(), told(&[("a", 1), ("b", 5432)]));
+    assert_eq!(server("fbs_router@a,b", "advertise = \"c:3\"").unwrap(), told(&[("c", 3)]));
+    for (url, problem) in [
+        ("fbs_router@", "server[0].url: must name a host"),
+        ("fbs_router@a,b/?hostaddr=127.0.0.1", "server[0].url: must name as many ports and hostaddrs"),
+    ] {
+        let ConfigErrors(problems) = server(url, "").unwrap_err();
+        assert!(problems.iter().any(|found| found.starts_with(problem)), "{url}: {problems:?}");
+    }
+}
+
+#[test]
 fn catalog_and_ledger_are_not_read_through_a_pooler() {
     let server = |more: &str| parse(&format!("{SMALLEST}{more}\n"), &[]);
     let ConfigErrors(problems) = server("pooler = true").unwrap_err();

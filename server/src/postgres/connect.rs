@@ -32,6 +32,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::{
     Failure, Told,
     breaker::{Breaker, Failed},
+    hosts::Hosts,
     password::{Passwords, is_wrong, read_password},
     places::Places,
     sqlstate::Scope,
@@ -59,15 +60,17 @@ const SHORT: i64 = 2;
 pub struct PostgresServer {
     /// As the configuration calls it.
     pub name: ServerName,
-    /// Told to callers.
-    pub advertised_host: String,
-    /// Told to callers.
-    pub advertised_port: u16,
+    /// Told to callers: one, or one of each host.
+    advertised: Vec<(String, u16)>,
     /// From which the catalog is read.
     pub catalog_database: String,
     config: tokio_postgres::Config,
+    hosts: Hosts,
     /// For connections outside the pools, which lead to Postgres itself.
     lone_config: tokio_postgres::Config,
+    lone_hosts: Hosts,
+    /// How often it was found that another host has become the primary.
+    retired: Arc<AtomicU64>,
     /// True if the pools' connections lead to a pooler.
     pooler: bool,
     /// The runtime role's. In neither of them: no other role is ever sent them.
@@ -100,6 +103,9 @@ pub struct Connector {
 pub struct LoneClient {
     client: Client,
     task: JoinHandle<()>,
+    retired: Arc<AtomicU64>,
+    /// As it was when it was opened.
+    retired_before: u64,
 }
 
 /// What arrives on a connection besides answers.
@@ -127,11 +133,13 @@ impl PostgresServer {
         };
         Ok(Self {
             name: settings.name.clone(),
-            advertised_host: settings.advertised_host.clone(),
-            advertised_port: settings.advertised_port,
+            advertised: settings.advertised.clone(),
             catalog_database: settings.catalog_database.clone(),
             config: prepared(&settings.connection),
+            hosts: Hosts::of(&settings.connection),
             lone_config: prepared(&settings.catalog_connection),
+            lone_hosts: Hosts::of(&settings.catalog_connection),
+            retired: Arc::default(),
             pooler: settings.pooler,
             passwords: ArcSwap::from_pointee(Passwords::new(settings)),
             tls,
@@ -177,12 +185,13 @@ impl PostgresServer {
     ) -> Result<LoneClient, tokio_postgres::Error> {
         let config = self.prepared(&self.lone_config, database, &Login::Runtime);
         let place = Arc::clone(&self.lone_places).acquire_owned().await.ok();
-        let (client, task) =
-            self.open(&config, &Login::Runtime, place, notices).await.inspect_err(|error| self.judge(error))?;
+        let (retired, retired_before) = (Arc::clone(&self.retired), self.retired.load(Ordering::Relaxed));
+        let opened = self.open(&config, &Login::Runtime, &self.lone_hosts, place, notices).await;
+        let (client, task) = opened.inspect_err(|error| self.judge(error))?;
         if !self.pooler {
             self.breaker.succeeded();
         }
-        let client = LoneClient { client, task };
+        let client = LoneClient { client, task, retired, retired_before };
         // The connection is nobody else's, so this holds for the whole of it: a backend that waits for a lock ends too.
         client.batch_execute(&format!("SET statement_timeout = {}", limit.as_millis())).await?;
         Ok(client)
@@ -200,6 +209,22 @@ impl PostgresServer {
             config.user(&**role);
         }
         config
+    }
+
+    /// Host and port that callers are told: those of the primary, as far as we know.
+    pub fn advertised(&self) -> (&str, u16) {
+        let told = self.advertised.get(self.hosts.primary()).or(self.advertised.first());
+        told.map_or(("", 0), |(host, port)| (host, *port))
+    }
+
+    /// True if another host than the one that answers may have become the primary.
+    pub fn has_several_hosts(&self) -> bool {
+        self.hosts.are_several() || self.lone_hosts.are_several()
+    }
+
+    /// What was the primary is none any more: what is open outside the pools is not used again.
+    pub(super) fn retire(&self) {
+        self.retired.fetch_add(1, Ordering::Relaxed);
     }
 
     /// True if the pools' connections lead to a pooler: each transaction may be on another connection to Postgres, and
@@ -305,7 +330,7 @@ impl PostgresServer {
         };
         let _half_made = Counted::new(&self.half_made);
         let _making = self.making.acquire().await;
-        self.open(config, login, place, None).await
+        self.open(config, login, &self.hosts, place, None).await
     }
 
     /// Opens a connection with the password that the server takes.
@@ -313,21 +338,22 @@ impl PostgresServer {
         &self,
         config: &tokio_postgres::Config,
         login: &Login,
+        hosts: &Hosts,
         mut place: Option<P>,
         notices: Option<tokio::sync::mpsc::UnboundedSender<()>>,
     ) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
         self.opened.fetch_add(1, Ordering::Relaxed);
         if let Login::Own { .. } = login {
             let password = own_password(login).await;
-            return self.dial(config, password.as_ref(), &mut place, &notices).await;
+            return self.dial(config, hosts, password.as_ref(), &mut place, &notices).await;
         }
         let passwords = self.passwords.load_full();
-        let refused = match self.dial(config, passwords.now(), &mut place, &notices).await {
+        let refused = match self.dial(config, hosts, passwords.now(), &mut place, &notices).await {
             Err(error) if is_wrong(&error) => error,
             outcome => return outcome,
         };
         for other in passwords.others().await {
-            match self.dial(config, Some(&other), &mut place, &notices).await {
+            match self.dial(config, hosts, Some(&other), &mut place, &notices).await {
                 Err(error) if is_wrong(&error) => {}
                 outcome => {
                     if outcome.is_ok() {
@@ -340,9 +366,11 @@ impl PostgresServer {
         Err(refused)
     }
 
+    /// Asks one host after the other, until one is the primary. Of those that refuse, the first that said why is told.
     async fn dial<P: Send + 'static>(
         &self,
         config: &tokio_postgres::Config,
+        hosts: &Hosts,
         password: Option<&SecretString>,
         place: &mut Option<P>,
         notices: &Option<tokio::sync::mpsc::UnboundedSender<()>>,
@@ -351,16 +379,37 @@ impl PostgresServer {
         if let Some(password) = password {
             config.password(password.expose_secret());
         }
-        let opened = match &self.tls {
-            Some(tls) => drive(&config, tls.clone(), place, notices.clone()).await,
-            None => drive(&config, NoTls, place, notices.clone()).await,
-        };
-        opened.inspect_err(|error| {
-            // Of an SQLSTATE the class: a handful, whatever happens.
-            let class = error.code().and_then(|state| state.code().get(..2)).unwrap_or("none");
-            let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-            *failures.entry(class.to_owned()).or_default() += 1;
-        })
+        let mut refused: Option<tokio_postgres::Error> = None;
+        for asked in hosts.in_turn() {
+            let config = asked.config(&config);
+            let opened = match &self.tls {
+                Some(tls) => drive(&config, tls.clone(), place, notices.clone()).await,
+                None => drive(&config, NoTls, place, notices.clone()).await,
+            };
+            match opened {
+                Ok(opened) => {
+                    asked.accept();
+                    return Ok(opened);
+                }
+                Err(error) => {
+                    self.count_failure(&error);
+                    if refused.as_ref().is_none_or(|before| before.code().is_none()) {
+                        refused = Some(error);
+                    }
+                }
+            }
+        }
+        match refused {
+            Some(error) => Err(error),
+            None => unreachable!("there is a host"),
+        }
+    }
+
+    /// Of an SQLSTATE the class: a handful, whatever happens.
+    fn count_failure(&self, error: &tokio_postgres::Error) {
+        let class = error.code().and_then(|state| state.code().get(..2)).unwrap_or("none");
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        *failures.entry(class.to_owned()).or_default() += 1;
     }
 }
 
@@ -428,6 +477,13 @@ impl fmt::Debug for PostgresServer {
 }
 
 // === impl LoneClient ===
+
+impl LoneClient {
+    /// True if it must not be used any more: it ended, or leads to what is no primary any more.
+    pub fn is_closed(&self) -> bool {
+        self.client.is_closed() || self.retired.load(Ordering::Relaxed) != self.retired_before
+    }
+}
 
 impl std::ops::Deref for LoneClient {
     type Target = Client;

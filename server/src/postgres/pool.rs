@@ -153,6 +153,17 @@ impl Pools {
         }
     }
 
+    /// A host that was the primary takes no writes any more: nothing that is open to the server is used again.
+    pub fn retire(&self, server: &ServerName) {
+        if let Some(served) = self.servers.load().get(server) {
+            served.server.retire();
+        }
+        let retired: Open = self.lock().extract_if(|target, _| target.server == *server).collect();
+        for (_, pool) in retired.into_values().flatten() {
+            pool.pool.close();
+        }
+    }
+
     /// Closes what is idle of a database and was opened before `since`: one connection that broke speaks for the others.
     pub fn distrust(&self, target: &DatabaseTarget, since: Instant) {
         for (_, pool) in self.lock().get(target).into_iter().flatten() {

@@ -11,6 +11,7 @@ use std::{
 
 use futures_util::future::try_join;
 use tokio::time::{Instant, timeout};
+use tokio_postgres::types::{ToSql, Type};
 
 use super::{evidence::RecordedAt, ledger::LedgerView, table::TableCell};
 use crate::postgres::{Failure, LoneClient, PostgresServer, Told, unsafe_settings};
@@ -93,6 +94,11 @@ impl Scanner {
         Self { server, limit, client: None }
     }
 
+    /// The server that is scanned.
+    pub(super) fn server(&self) -> &PostgresServer {
+        &self.server
+    }
+
     /// Scans, and hangs the result into the table. True if it was good.
     pub(super) async fn scan(&mut self, table: &TableCell) -> bool {
         let looked = self.look(table).await;
@@ -152,14 +158,16 @@ impl Scanner {
                 .await
                 .map_err(|error| scan_error(&error, true))?,
         };
-        let (rows, unsafe_settings) = try_join(client.query_typed(SCAN, &[]), unsafe_settings(&client))
-            .await
-            .map_err(|error| scan_error(&error, false))?;
-        self.client = Some(client);
+        let several = self.server.has_several_hosts();
+        let parameters: [(&(dyn ToSql + Sync), Type); 1] = [(&several, Type::BOOL)];
+        let scan = client.query_typed(SCAN, &parameters);
+        let (rows, unsafe_settings) =
+            try_join(scan, unsafe_settings(&client)).await.map_err(|error| scan_error(&error, false))?;
         let first = rows.first().ok_or(ScanError::Failed)?;
         if first.get::<_, bool>(1) {
             return Err(ScanError::Standby);
         }
+        self.client = Some(client);
         self.server.has_room_for(first.get(4));
         let system_identifier = first.get::<_, String>(0).parse().map_err(|_| ScanError::Failed)?;
         let databases = rows.iter().map(|row| (row.get::<_, String>(2).into_boxed_str(), row.get(3))).collect();

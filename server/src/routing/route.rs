@@ -169,10 +169,11 @@ impl Address {
             .get(&target.server)
             .copied()
             .or_else(|| table.catalogs.get(&target.server)?.last.as_ref().map(|catalog| catalog.system_identifier));
+        let (host, port) = server.advertised();
         Ok(Self {
             target: target.clone(),
-            host: server.advertised_host.clone(),
-            port: server.advertised_port,
+            host: host.to_owned(),
+            port,
             system_identifier: system_identifier.unwrap_or(0),
             oid,
             database_uuid: uuid,

@@ -6,7 +6,7 @@ use futures_util::future::select_all;
 use tokio::{task::JoinSet, time::Instant};
 
 use super::{
-    catalog::Scanner,
+    catalog::{ScanError, Scanner},
     ledger_read::LedgerReader,
     refresh::Pulse,
     resolve::{Ask, Intent},
@@ -54,6 +54,11 @@ pub(super) async fn scan(router: Arc<Router>, pulse: Arc<Pulse>, mut scanner: Sc
         rounds.begin().await;
         let good = scanner.scan(&router.table).await;
         let table = router.table.load_full();
+        let view = table.catalogs.get(&scanner.server().name);
+        if scanner.server().has_several_hosts() && view.is_some_and(|view| view.failed == Some(ScanError::Standby)) {
+            // Reads alone would never find out.
+            router.pools.retire(&scanner.server().name);
+        }
         router.looks.retain_listed(&table);
         router.pools.retain_versions(|target| {
             let catalog = table.catalogs.get(&target.server).and_then(|view| view.last.as_ref());

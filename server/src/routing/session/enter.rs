@@ -44,8 +44,8 @@ impl Failed {
         match error.failure() {
             Some(Failure::Fenced) => Self::Fenced,
             Some(Failure::Standby) => {
-                // The primary has become a standby: every connection of the pool leads there.
-                router.pools.close(&route.database.target);
+                // The primary has become a standby: every connection to the server leads there.
+                router.pools.retire(&route.database.target.server);
                 Self::Lost(error.into_error())
             }
             Some(Failure::Conflict) => Self::Conflict(error.into_error()),

@@ -64,8 +64,8 @@ impl Attempt {
                 return Err(match error {
                     Error::DatabaseUnavailable { .. } => {
                         if standby {
-                            // The primary has become a standby: every connection of the pool leads there.
-                            self.router.pools.close(&self.route.database.target);
+                            // The primary has become a standby: every connection to the server leads there.
+                            self.router.pools.retire(&self.route.database.target.server);
                         }
                         Failed::Lost(error)
                     }
