@@ -46,7 +46,7 @@ pub enum Scope {
     ServerFull,
     /// This database, for this login. The server answered.
     Database,
-    /// The name is not there. The catalog decides what that means, at once.
+    /// The name is not there, or is closed, as while it is renamed. The catalog decides what that means, at once.
     Catalog,
 }
 
@@ -65,7 +65,7 @@ impl Scope {
     /// the role's and the server's own.
     fn of_state(state: &SqlState, routine: Option<&str>) -> Self {
         match state.code() {
-            "3D000" => Self::Catalog,
+            "3D000" | "55000" => Self::Catalog,
             "57P01" | "57P02" | "57P03" => Self::Server,
             "53300" if routine != Some("CheckMyDatabase") => Self::ServerFull,
             _ => Self::Database,
@@ -153,7 +153,7 @@ mod tests {
             ("53300", Some("CheckMyDatabase"), Scope::Database),
             ("28P01", None, Scope::Database),
             ("42501", None, Scope::Database),
-            ("55000", None, Scope::Database),
+            ("55000", None, Scope::Catalog),
         ];
         for (state, routine, expected) in table {
             assert_eq!(Scope::of_state(&SqlState::from_code(state), routine), expected, "{state} {routine:?}");

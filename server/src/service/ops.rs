@@ -133,6 +133,10 @@ fn pools(out: &mut String, pools: &Pools) {
          # TYPE fbs_router_lookups_together_total counter\nfbs_router_lookups_together_total {}",
         pools.lookups_together()
     );
+    budgets(out, pools);
+}
+
+fn budgets(out: &mut String, pools: &Pools) {
     let budgets = pools.budgets();
     let mut gauge = |name: &str, help: &str, value: &dyn Fn(&BudgetStatus) -> f64| {
         let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge");
