@@ -496,7 +496,10 @@ async fn every_refusal_is_in_the_log_with_its_cause_and_without_the_token() {
     let log = world.folder.path().join("log");
     let out = std::fs::File::create(&log).unwrap();
     let mut serve = tokio::process::Command::new(binary());
-    serve.args(["serve", "--allow-unsafe-durability", "--config", path.to_str().unwrap()]).env_remove("RUST_LOG").env("NO_COLOR", "1");
+    serve
+        .args(["serve", "--allow-unsafe-durability", "--config", path.to_str().unwrap()])
+        .env_remove("RUST_LOG")
+        .env("NO_COLOR", "1");
     serve.stdout(out.try_clone().unwrap()).stderr(out).kill_on_drop(true);
     let mut serve = serve.spawn().unwrap();
     let read = || std::fs::read_to_string(&log).unwrap();
