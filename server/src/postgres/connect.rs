@@ -352,8 +352,9 @@ impl PostgresServer {
             Err(error) if is_wrong(&error) => error,
             outcome => return outcome,
         };
-        for other in passwords.others().await {
-            match self.dial(config, hosts, Some(&other), &mut place, &notices).await {
+        let others = passwords.others().await;
+        for other in &others {
+            match self.dial(config, hosts, Some(other), &mut place, &notices).await {
                 Err(error) if is_wrong(&error) => {}
                 outcome => {
                     if outcome.is_ok() {
@@ -362,6 +363,10 @@ impl PostgresServer {
                     return outcome;
                 }
             }
+        }
+        // The role may have got this one while the others were tried.
+        if !others.is_empty() {
+            return self.dial(config, hosts, passwords.now(), &mut place, &notices).await;
         }
         Err(refused)
     }
