@@ -1,8 +1,11 @@
-//! Opens connections to one Postgres server, and counts them.
+//! One Postgres server as this process reaches it, and the count of connections to it.
 //!
 //! Invariant: a connection holds one of its server's places from before the first packet until its socket is closed,
 //! whoever holds the connection meanwhile. A few places are for connections outside the pools, so that no pool can
 //! keep the catalog or the ledger from being read.
+
+mod dial;
+mod lone;
 
 use std::{
     collections::BTreeMap,
@@ -15,25 +18,17 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use deadpool_postgres::Connect;
-use futures_util::future::BoxFuture;
-use secrecy::{ExposeSecret, SecretString};
-use tokio::{
-    sync::{Notify, Semaphore},
-    task::JoinHandle,
-};
-use tokio_postgres::{
-    AsyncMessage, Client, NoTls, Socket,
-    config::{SslMode, TargetSessionAttrs},
-    tls::MakeTlsConnect,
-};
+use tokio::sync::{Notify, Semaphore};
+use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+pub(super) use self::dial::Connector;
+pub use self::lone::LoneClient;
 use super::{
     Failure, Told,
     breaker::{Breaker, Failed},
     hosts::Hosts,
-    password::{Passwords, is_wrong, read_password},
+    password::Passwords,
     places::Places,
     sqlstate::Scope,
     tls::{self, TlsError},
@@ -50,8 +45,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Places for connections outside the pools: the catalog's and, on its server, the ledger's.
 pub(crate) const LONE: usize = 2;
-/// Connections that are being made at once, for the pools: each costs the server a process, and a look around.
-const MAKING: usize = 8;
 
 /// With less room than this, somebody else may be waiting for what we keep idle.
 const SHORT: i64 = 2;
@@ -90,27 +83,6 @@ pub struct PostgresServer {
     opened: AtomicU64,
 }
 
-/// Connects to one database of a server; what deadpool calls.
-#[derive(Debug)]
-pub struct Connector {
-    server: Arc<PostgresServer>,
-    login: Login,
-}
-
-/// A connection outside the pools. Dropped, its socket is closed at once, also while an answer is outstanding: a
-/// reading that took too long must not keep its place in the server's budget.
-#[derive(Debug)]
-pub struct LoneClient {
-    client: Client,
-    task: JoinHandle<()>,
-    retired: Arc<AtomicU64>,
-    /// As it was when it was opened.
-    retired_before: u64,
-}
-
-/// What arrives on a connection besides answers.
-pub type Notices = tokio::sync::mpsc::UnboundedReceiver<()>;
-
 // === impl PostgresServer ===
 
 impl PostgresServer {
@@ -145,7 +117,7 @@ impl PostgresServer {
             tls,
             places: Places::new(settings.max_connections - LONE),
             lone_places: Arc::new(Semaphore::new(LONE)),
-            making: Semaphore::new(MAKING),
+            making: Semaphore::new(dial::MAKING),
             half_made: AtomicUsize::new(0),
             failures: Mutex::default(),
             breaker: Arc::default(),
@@ -160,41 +132,6 @@ impl PostgresServer {
     pub fn set_password(&self, settings: &config::Server) {
         let next = self.passwords.load().followed_by(settings);
         self.passwords.store(Arc::new(next));
-    }
-
-    /// Opens one connection to `database`, on which no statement takes longer than `limit`. The caller bounds the time.
-    pub async fn connect(&self, database: &str, limit: Duration) -> Result<LoneClient, tokio_postgres::Error> {
-        self.open_alone(database, limit, None).await
-    }
-
-    /// As [`Self::connect`], and says when a notification arrives; the channel ends with the connection.
-    pub async fn connect_listening(
-        &self,
-        database: &str,
-        limit: Duration,
-    ) -> Result<(LoneClient, Notices), tokio_postgres::Error> {
-        let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
-        Ok((self.open_alone(database, limit, Some(sender)).await?, receiver))
-    }
-
-    async fn open_alone(
-        &self,
-        database: &str,
-        limit: Duration,
-        notices: Option<tokio::sync::mpsc::UnboundedSender<()>>,
-    ) -> Result<LoneClient, tokio_postgres::Error> {
-        let config = self.prepared(&self.lone_config, database, &Login::Runtime);
-        let place = Arc::clone(&self.lone_places).acquire_owned().await.ok();
-        let (retired, retired_before) = (Arc::clone(&self.retired), self.retired.load(Ordering::Relaxed));
-        let opened = self.open(&config, &Login::Runtime, &self.lone_hosts, place, notices).await;
-        let (client, task) = opened.inspect_err(|error| self.judge(error))?;
-        if !self.pooler {
-            self.breaker.succeeded();
-        }
-        let client = LoneClient { client, task, retired, retired_before };
-        // The connection is nobody else's, so this holds for the whole of it: a backend that waits for a lock ends too.
-        client.batch_execute(&format!("SET statement_timeout = {}", limit.as_millis())).await?;
-        Ok(client)
     }
 
     /// What deadpool is given for `database`. Passwords come when a connection is opened.
@@ -313,109 +250,6 @@ impl PostgresServer {
             }
         }
     }
-
-    /// Opens a pooled connection, when there is a place for it.
-    async fn open_pooled(
-        &self,
-        config: &tokio_postgres::Config,
-        login: &Login,
-    ) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
-        let place = match self.places.try_take() {
-            Some(place) => Some(place),
-            None => {
-                let _waiting = Counted::new(&self.waiting);
-                self.starved.notify_one();
-                self.places.take().await
-            }
-        };
-        let _half_made = Counted::new(&self.half_made);
-        let _making = self.making.acquire().await;
-        self.open(config, login, &self.hosts, place, None).await
-    }
-
-    /// Opens a connection with the password that the server takes.
-    async fn open<P: Send + 'static>(
-        &self,
-        config: &tokio_postgres::Config,
-        login: &Login,
-        hosts: &Hosts,
-        mut place: Option<P>,
-        notices: Option<tokio::sync::mpsc::UnboundedSender<()>>,
-    ) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
-        self.opened.fetch_add(1, Ordering::Relaxed);
-        if let Login::Own { .. } = login {
-            let password = own_password(login).await;
-            return self.dial(config, hosts, password.as_ref(), &mut place, &notices).await;
-        }
-        let passwords = self.passwords.load_full();
-        let refused = match self.dial(config, hosts, passwords.now(), &mut place, &notices).await {
-            Err(error) if is_wrong(&error) => error,
-            outcome => return outcome,
-        };
-        let others = passwords.others().await;
-        for other in &others {
-            match self.dial(config, hosts, Some(other), &mut place, &notices).await {
-                Err(error) if is_wrong(&error) => {}
-                outcome => {
-                    if outcome.is_ok() {
-                        passwords.tell(&self.name);
-                    }
-                    return outcome;
-                }
-            }
-        }
-        // The role may have got this one while the others were tried.
-        if !others.is_empty() {
-            return self.dial(config, hosts, passwords.now(), &mut place, &notices).await;
-        }
-        Err(refused)
-    }
-
-    /// Asks one host after the other, until one is the primary. Of those that refuse, the first that said why is told.
-    async fn dial<P: Send + 'static>(
-        &self,
-        config: &tokio_postgres::Config,
-        hosts: &Hosts,
-        password: Option<&SecretString>,
-        place: &mut Option<P>,
-        notices: &Option<tokio::sync::mpsc::UnboundedSender<()>>,
-    ) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
-        let mut config = config.clone();
-        if let Some(password) = password {
-            config.password(password.expose_secret());
-        }
-        let mut refused: Option<tokio_postgres::Error> = None;
-        for asked in hosts.in_turn() {
-            let config = asked.config(&config);
-            let opened = match &self.tls {
-                Some(tls) => drive(&config, tls.clone(), place, notices.clone()).await,
-                None => drive(&config, NoTls, place, notices.clone()).await,
-            };
-            match opened {
-                Ok(opened) => {
-                    asked.accept();
-                    return Ok(opened);
-                }
-                Err(error) => {
-                    self.count_failure(&error);
-                    if refused.as_ref().is_none_or(|before| before.code().is_none()) {
-                        refused = Some(error);
-                    }
-                }
-            }
-        }
-        match refused {
-            Some(error) => Err(error),
-            None => unreachable!("there is a host"),
-        }
-    }
-
-    /// Of an SQLSTATE the class: a handful, whatever happens.
-    fn count_failure(&self, error: &tokio_postgres::Error) {
-        let class = error.code().and_then(|state| state.code().get(..2)).unwrap_or("none");
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        *failures.entry(class.to_owned()).or_default() += 1;
-    }
 }
 
 /// The server, or the way to it, is frozen.
@@ -423,116 +257,8 @@ impl PostgresServer {
 #[error("the server did not answer in time")]
 struct Silent;
 
-#[expect(clippy::disallowed_methods, reason = "this is where connections are made")]
-async fn drive<T, P>(
-    config: &tokio_postgres::Config,
-    tls: T,
-    place: &mut Option<P>,
-    notices: Option<tokio::sync::mpsc::UnboundedSender<()>>,
-) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error>
-where
-    P: Send + 'static,
-    T: MakeTlsConnect<Socket> + Send + 'static,
-    T::Stream: Send + 'static,
-    T::TlsConnect: Send,
-    <T::TlsConnect as tokio_postgres::tls::TlsConnect<Socket>>::Future: Send,
-{
-    let (client, mut connection) = config.connect(tls).await?;
-    let place = place.take();
-    let task = tokio::spawn(async move {
-        let _place = place;
-        while let Some(message) = std::future::poll_fn(|context| connection.poll_message(context)).await {
-            match (message, &notices) {
-                (Ok(AsyncMessage::Notification(_)), Some(notices)) => {
-                    if notices.send(()).is_err() {
-                        break;
-                    }
-                }
-                (Ok(_), _) => {}
-                (Err(error), _) => {
-                    tracing::debug!(error = %Told::of(&error), "postgres connection ended");
-                    break;
-                }
-            }
-        }
-    });
-    Ok((client, task))
-}
-
-/// One more, until it is dropped.
-struct Counted<'c>(&'c AtomicUsize);
-
-impl<'c> Counted<'c> {
-    fn new(count: &'c AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::SeqCst);
-        Self(count)
-    }
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
 impl fmt::Debug for PostgresServer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("PostgresServer").field("name", &self.name).finish_non_exhaustive()
     }
-}
-
-// === impl LoneClient ===
-
-impl LoneClient {
-    /// True if it must not be used any more: it ended, or leads to what is no primary any more.
-    pub fn is_closed(&self) -> bool {
-        self.client.is_closed() || self.retired.load(Ordering::Relaxed) != self.retired_before
-    }
-}
-
-impl std::ops::Deref for LoneClient {
-    type Target = Client;
-
-    fn deref(&self) -> &Client {
-        &self.client
-    }
-}
-
-impl std::ops::DerefMut for LoneClient {
-    fn deref_mut(&mut self) -> &mut Client {
-        &mut self.client
-    }
-}
-
-impl Drop for LoneClient {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-// === impl Connector ===
-
-impl Connector {
-    pub(super) fn new(server: Arc<PostgresServer>, login: Login) -> Self {
-        Self { server, login }
-    }
-}
-
-impl Connect for Connector {
-    fn connect(
-        &self,
-        config: &tokio_postgres::Config,
-    ) -> BoxFuture<'_, Result<(Client, JoinHandle<()>), tokio_postgres::Error>> {
-        let config = config.clone();
-        Box::pin(async move { self.server.open_pooled(&config, &self.login).await })
-    }
-}
-
-/// A solution's own role's. Read each time anew, so that it is changed without a restart.
-async fn own_password(login: &Login) -> Option<SecretString> {
-    let file = login.password_file()?;
-    // Postgres will say that it wanted one.
-    let told =
-        |error: &std::io::Error| tracing::error!(file = %file.display(), %error, "a role's password cannot be read");
-    read_password(&file).await.inspect_err(told).ok()
 }

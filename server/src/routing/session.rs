@@ -112,14 +112,7 @@ impl Session {
         statement: &'static Statement,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>> {
-        let mut tries = Tries::new();
-        loop {
-            self.check_wanted()?;
-            match self.try_read(statement, parameters).await {
-                Ok(rows) => return Ok(rows),
-                Err(failed) => self.recover(failed, &mut tries, true).await?,
-            }
-        }
+        self.answer(statement, parameters, false).await
     }
 
     /// As [`Self::read`], for a statement that finds a row by its key: one that is answered at once. In the solution's
@@ -129,14 +122,7 @@ impl Session {
         statement: &'static Statement,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>> {
-        let mut tries = Tries::new();
-        loop {
-            self.check_wanted()?;
-            match self.try_look_up(statement, parameters).await {
-                Ok(rows) => return Ok(rows),
-                Err(failed) => self.recover(failed, &mut tries, true).await?,
-            }
-        }
+        self.answer(statement, parameters, true).await
     }
 
     /// Runs `work` in a transaction and commits it. `repeatable`: a lost answer to COMMIT may be followed by another
@@ -172,6 +158,27 @@ impl Session {
         match &self.wanted_database {
             Some(wanted) if **wanted != *self.route.database.target.name => Err(Error::DatabaseMismatch),
             Some(_) | None => Ok(()),
+        }
+    }
+
+    async fn answer(
+        &mut self,
+        statement: &'static Statement,
+        parameters: &[&(dyn ToSql + Sync)],
+        may_share: bool,
+    ) -> Result<Vec<Row>> {
+        let mut tries = Tries::new();
+        loop {
+            self.check_wanted()?;
+            let answer = if may_share {
+                self.try_look_up(statement, parameters).await
+            } else {
+                self.try_read(statement, parameters).await
+            };
+            match answer {
+                Ok(rows) => return Ok(rows),
+                Err(failed) => self.recover(failed, &mut tries, true).await?,
+            }
         }
     }
 
