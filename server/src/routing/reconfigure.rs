@@ -99,15 +99,15 @@ impl Router {
         problems
     }
 
-    /// Uses what was prepared, all of it.
-    pub fn adopt(&self, prepared: Prepared) {
+    /// Uses what was prepared, all of it. Returns when further servers count: from then on nobody decides without them.
+    pub async fn adopt(&self, prepared: Prepared) {
         let Prepared { changes, servers } = prepared;
         let mut scans = (**self.scans.load()).clone();
         for (server, _) in &servers {
             scans.entry(server.name.clone()).or_insert_with(|| Arc::new(Pulse::new()));
         }
-        // The first scan begins after this line, and only then is its catalog in the table: a call that began before waits
-        // for scans without it, but finds none that is too old; one that begins later waits for it. By then there is a way.
+        // A server counts from the moment at which its first scan, which begins after this line, is in the table: a call that
+        // waits for scans without it finds none that is too old. Until then what is on it has not appeared yet.
         self.scans.store(Arc::new(scans));
         self.pools.adopt(servers.iter().map(|(server, _)| Arc::clone(server)).collect());
         self.pools.announce();
@@ -129,5 +129,9 @@ impl Router {
             }
         }
         self.pools.set_limits(pool);
+        let pulses: Vec<_> =
+            servers.iter().filter_map(|(server, _)| self.scans.load().get(&server.name).cloned()).collect();
+        // One scan each, well or ill. Bounded, in case that nobody scans any more.
+        let _told = timeout(2 * self.settings.scan_timeout, join_all(pulses.iter().map(|pulse| pulse.tried()))).await;
     }
 }

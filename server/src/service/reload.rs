@@ -119,7 +119,7 @@ impl Reload {
                 return Err(ConfigErrors(lossy));
             }
         }
-        self.router.adopt(prepared);
+        self.router.adopt(prepared).await;
         self.running = Arc::new(next);
         Ok(told)
     }
