@@ -6,10 +6,16 @@
 //! login that failed for a reason of its own (a wrong password says nothing about the others). They are kept outside
 //! the pools, which come and go. Connections that are open stay in use.
 //!
+//! A failure tells of the time when its try began: if another succeeded since, it tells nothing any more. So what was
+//! begun before a server returned, and is found to have failed long after, closes nothing to anybody.
+//!
 //! Invariant: a breaker never decides where a solution lives; what it answers is the failure that it saw last.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -32,6 +38,8 @@ pub(super) struct Breaker {
     state: Mutex<State>,
     /// What a try found is known.
     known: Notify,
+    /// What failed last was silent. Kept apart, for those who are answered all the time.
+    silent: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -41,8 +49,12 @@ struct State {
     last: Option<Failed>,
     /// Nobody tries before.
     until: Option<Instant>,
-    /// Somebody tries.
-    trying: bool,
+    /// Who tries for all.
+    trying: Option<u64>,
+    /// Leaves given so far, by which they are told apart.
+    given: u64,
+    /// The last of them when a connection was made last: those up to it have no say any more.
+    overtaken: u64,
 }
 
 /// What a try failed with.
@@ -52,14 +64,15 @@ pub(super) struct Failed {
     pub(super) failure: Failure,
     /// The error of the call that saw it.
     pub(super) error: Error,
+    /// Nothing was answered in time: any answer, on whichever connection, disproves it.
+    pub(super) silent: bool,
 }
 
 /// Leave to connect. Dropped without a verdict, the next one tries.
 #[derive(Debug)]
-pub(super) struct Leave {
+pub struct Leave {
     breaker: Arc<Breaker>,
-    /// The one who tries for all; none: nothing had failed.
-    trying: bool,
+    number: u64,
 }
 
 /// Why there is no leave.
@@ -81,13 +94,14 @@ impl Breaker {
             known.as_mut().enable();
             let last = {
                 let mut state = self.lock();
-                let Some(last) = &state.last else { return Ok(Leave::new(self, false)) };
-                if !state.trying {
+                let Some(last) = &state.last else { return Ok(self.give(&mut state)) };
+                if state.trying.is_none() {
                     if state.until.is_some_and(|until| Instant::now() < until) {
                         return Err(NoLeave::Open(last.clone()));
                     }
-                    state.trying = true;
-                    return Ok(Leave::new(self, true));
+                    let leave = self.give(&mut state);
+                    state.trying = Some(leave.number);
+                    return Ok(leave);
                 }
                 last.clone()
             };
@@ -97,42 +111,46 @@ impl Breaker {
         }
     }
 
+    /// Leave for one who asks in any case, whatever failed before.
+    pub(super) fn leave_anyway(self: &Arc<Self>) -> Leave {
+        self.give(&mut self.lock())
+    }
+
+    fn give(self: &Arc<Self>, state: &mut State) -> Leave {
+        state.given += 1;
+        Leave { breaker: Arc::clone(self), number: state.given }
+    }
+
     /// What whoever comes now is told, if nobody may try: there is no need to wait for a turn to hear that.
     pub(super) fn refusal(&self) -> Option<Failed> {
         let state = self.lock();
-        let pausing = !state.trying && state.until.is_some_and(|until| Instant::now() < until);
+        let pausing = state.trying.is_none() && state.until.is_some_and(|until| Instant::now() < until);
         state.last.as_ref().filter(|_| pausing).cloned()
     }
 
     /// A connection was made, by whomever.
     pub(super) fn succeeded(&self) {
         let mut state = self.lock();
-        if state.last.is_some() {
-            *state = State::default();
-            drop(state);
+        let (failed, given) = (state.last.is_some(), state.given);
+        *state = State { given, overtaken: given, ..State::default() };
+        self.silent.store(false, Ordering::Relaxed);
+        drop(state);
+        if failed {
             self.known.notify_waiters();
         }
     }
 
-    /// None was.
-    pub(super) fn failed(&self, failed: Failed) {
-        let mut state = self.lock();
-        let now = Instant::now();
-        // Those that were under way together failed together, once.
-        if state.trying || state.until.is_none_or(|until| until <= now) {
-            state.failures = state.failures.saturating_add(1);
-            state.until = Some(now + pause(state.failures, fastrand::f64()));
+    /// An answer came on a connection that was open already. What refuses new ones may refuse them still.
+    pub(super) fn answered(&self) {
+        if self.silent.load(Ordering::Relaxed) {
+            self.succeeded();
         }
-        state.last = Some(failed);
-        state.trying = false;
-        drop(state);
-        self.known.notify_waiters();
     }
 
     /// True if nothing failed for longer than any pause: nothing is forgotten with it.
     pub(super) fn is_quiet(&self) -> bool {
         let state = self.lock();
-        !state.trying && state.until.is_none_or(|until| until + LONGEST <= Instant::now())
+        state.trying.is_none() && state.until.is_none_or(|until| until + LONGEST <= Instant::now())
     }
 
     /// True if what was tried last failed.
@@ -147,26 +165,35 @@ impl Breaker {
 }
 
 impl Leave {
-    fn new(breaker: &Arc<Breaker>, trying: bool) -> Self {
-        Self { breaker: Arc::clone(breaker), trying }
-    }
-
     /// True if others wait for what he finds.
     pub(super) fn is_trying(&self) -> bool {
-        self.trying
+        self.breaker.lock().trying == Some(self.number)
     }
 
     /// It did not.
-    pub(super) fn failed(mut self, failed: Failed) {
-        self.trying = false;
-        self.breaker.failed(failed);
+    pub(super) fn failed(self, failed: Failed) {
+        let mut state = self.breaker.lock();
+        if self.number <= state.overtaken {
+            return;
+        }
+        let now = Instant::now();
+        // Those that were under way together failed together, once.
+        if state.trying == Some(self.number) || state.until.is_none_or(|until| until <= now) {
+            state.failures = state.failures.saturating_add(1);
+            state.until = Some(now + pause(state.failures, fastrand::f64()));
+        }
+        self.breaker.silent.store(failed.silent, Ordering::Relaxed);
+        state.last = Some(failed);
+        // Waking the others is left to the end of this leave.
     }
 }
 
 impl Drop for Leave {
     fn drop(&mut self) {
-        if self.trying {
-            self.breaker.lock().trying = false;
+        let mut state = self.breaker.lock();
+        if state.trying == Some(self.number) {
+            state.trying = None;
+            drop(state);
             self.breaker.known.notify_waiters();
         }
     }
@@ -174,8 +201,14 @@ impl Drop for Leave {
 
 impl Failed {
     /// With an error that is told to later callers, too.
-    pub(super) fn new(failure: Failure, cause: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self { failure, error: Error::DatabaseUnavailable { cause: Some(Cause::new(cause)) } }
+    pub(super) fn new(failure: Failure, error: Error) -> Self {
+        Self { failure, error, silent: false }
+    }
+
+    /// There was no answer in time.
+    pub(super) fn silent(cause: impl std::error::Error + Send + Sync + 'static) -> Self {
+        let error = Error::DatabaseUnavailable { cause: Some(Cause::new(cause)) };
+        Self { failure: Failure::Unavailable, error, silent: true }
     }
 }
 
@@ -194,7 +227,7 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(60);
 
     fn failed() -> Failed {
-        Failed::new(Failure::Unavailable, std::io::Error::other("refused"))
+        Failed::new(Failure::Unavailable, Error::DatabaseUnavailable { cause: None })
     }
 
     async fn leave(breaker: &Arc<Breaker>) -> Result<Leave, NoLeave> {
@@ -226,9 +259,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn pauses_grow_and_those_who_failed_together_count_once() {
         let breaker = Arc::new(Breaker::default());
-        for _ in 0..20 {
-            breaker.failed(failed());
-        }
+        let together: Vec<_> = (0..20).map(|_| breaker.leave_anyway()).collect();
+        together.into_iter().for_each(|leave| leave.failed(failed()));
         assert_eq!(breaker.lock().failures, 1);
         for failures in 2..8 {
             tokio::time::advance(LONGEST).await;
@@ -243,19 +275,50 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_who_gives_up_trying_leaves_it_to_the_next() {
         let breaker = Arc::new(Breaker::default());
-        breaker.failed(failed());
+        breaker.leave_anyway().failed(failed());
         tokio::time::advance(FIRST).await;
         let trying = leave(&breaker).await.unwrap();
         let mut next = Box::pin(leave(&breaker));
         assert!((&mut next).now_or_never().is_none());
         drop(trying);
-        assert!(next.await.unwrap().trying);
+        assert!(next.await.unwrap().is_trying());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_began_before_another_succeeded_tells_nothing() {
+        let breaker = Arc::new(Breaker::default());
+        let hanging = leave(&breaker).await.unwrap();
+        leave(&breaker).await.unwrap().failed(failed());
+        tokio::time::advance(FIRST).await;
+        let overtaken = leave(&breaker).await.unwrap();
+        assert!(overtaken.is_trying());
+        breaker.succeeded();
+        hanging.failed(failed());
+        assert!(!breaker.is_open());
+        // Nor does it end the turn of whoever tries after it.
+        breaker.leave_anyway().failed(failed());
+        tokio::time::advance(FIRST).await;
+        let trying = leave(&breaker).await.unwrap();
+        overtaken.failed(failed());
+        assert!(trying.is_trying());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_on_an_open_connection_disproves_silence_but_no_refusal() {
+        let breaker = Arc::new(Breaker::default());
+        breaker.leave_anyway().failed(Failed::silent(std::io::Error::other("late")));
+        assert!(breaker.refusal().is_some());
+        breaker.answered();
+        assert!(!breaker.is_open());
+        breaker.leave_anyway().failed(failed());
+        breaker.answered();
+        assert!(breaker.refusal().is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn nobody_waits_longer_than_he_can() {
         let breaker = Arc::new(Breaker::default());
-        breaker.failed(failed());
+        breaker.leave_anyway().failed(failed());
         tokio::time::advance(FIRST).await;
         let _trying = leave(&breaker).await.unwrap();
         let soon = Instant::now() + Duration::from_millis(10);
@@ -266,7 +329,7 @@ mod tests {
     async fn a_breaker_is_quiet_when_its_pauses_are_long_over() {
         let breaker = Arc::new(Breaker::default());
         assert!(breaker.is_quiet());
-        breaker.failed(failed());
+        breaker.leave_anyway().failed(failed());
         assert!(!breaker.is_quiet() && breaker.is_open());
         tokio::time::advance(LONGEST * 2).await;
         assert!(breaker.is_quiet());

@@ -26,7 +26,7 @@ pub(super) use self::dial::Connector;
 pub use self::lone::LoneClient;
 use super::{
     Failure, Told,
-    breaker::{Breaker, Failed},
+    breaker::{Breaker, Failed, Leave},
     hosts::Hosts,
     password::Passwords,
     places::Places,
@@ -35,7 +35,7 @@ use super::{
 };
 use crate::{
     config::{self, Tls},
-    domain::{Login, ServerName},
+    domain::{Error, Login, ServerName, error::Cause},
 };
 
 /// Dead peers are noticed after this, also where the driver waits for nothing.
@@ -210,10 +210,15 @@ impl PostgresServer {
         self.pooled().saturating_sub(size + self.half_made.load(Ordering::SeqCst))
     }
 
+    /// Something begins to be asked, whatever failed before.
+    pub fn ask(&self) -> Leave {
+        self.breaker.leave_anyway()
+    }
+
     /// The server did not answer in time: nobody needs to find that out for himself.
-    pub fn fell_silent(&self) {
+    pub fn fell_silent(&self, asked: Leave) {
         if !self.pooler {
-            self.breaker.failed(Failed::new(Failure::Unavailable, Silent));
+            asked.failed(Failed::silent(Silent));
         }
     }
 
@@ -230,9 +235,10 @@ impl PostgresServer {
     }
 
     /// Tells the breaker what a failed connection says of the server. One to Postgres itself says nothing of a pooler.
-    fn judge(&self, error: &tokio_postgres::Error) {
+    fn judge(&self, asked: Leave, error: &tokio_postgres::Error) {
         if !self.pooler && Scope::of(error) == Scope::Server {
-            self.breaker.failed(Failed::new(Failure::Unavailable, Told::of(error)));
+            let cause = Some(Cause::new(Told::of(error)));
+            asked.failed(Failed::new(Failure::Unavailable, Error::DatabaseUnavailable { cause }));
         }
     }
 

@@ -53,7 +53,8 @@ pub struct Pools {
     changed: Notify,
     settings: ArcSwap<config::Pool>,
     pools: Mutex<Open>,
-    /// Of databases that cannot be entered for a reason of their own. They outlive the pools, which are closed for less.
+    /// Of each database that has a pool, or cannot be entered for a reason of its own: they outlive pools, which are
+    /// closed for less.
     breakers: Mutex<HashMap<(DatabaseTarget, Login), Arc<Breaker>>>,
     closed: Closed,
     /// Lookups that shared a connection.
@@ -238,10 +239,17 @@ impl Pools {
         if let Some((_, pool)) = open.into_iter().find(|(known, _)| known == login) {
             return Arc::clone(pool);
         }
-        let pool =
-            Arc::new(DatabasePool::new(server, target, login, &self.settings.load(), Sharing::new(&self.together)));
+        let breaker = self.breaker(target, login);
+        let sharing = Sharing::new(&self.together);
+        let pool = Arc::new(DatabasePool::new(server, target, login, &self.settings.load(), breaker, sharing));
         pools.entry(target.clone()).or_default().push((login.clone(), Arc::clone(&pool)));
         pool
+    }
+
+    /// As it was left by an earlier pool.
+    fn breaker(&self, target: &DatabaseTarget, login: &Login) -> Arc<Breaker> {
+        let mut breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(breakers.entry((target.clone(), login.clone())).or_default())
     }
 
     /// The map is whole whenever the lock is free, also after a panic.

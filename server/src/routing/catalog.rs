@@ -101,6 +101,7 @@ impl Scanner {
 
     /// Scans, and hangs the result into the table. True if it was good.
     pub(super) async fn scan(&mut self, table: &TableCell) -> bool {
+        let asked = self.server.ask();
         let looked = self.look(table).await;
         let before = table.load().catalogs.get(&self.server.name).cloned();
         let last = before.as_ref().and_then(|view| view.last.clone());
@@ -115,7 +116,7 @@ impl Scanner {
             Err(error) => {
                 self.client = None;
                 if error == ScanError::TimedOut {
-                    self.server.fell_silent();
+                    self.server.fell_silent(asked);
                 }
                 if before.is_none_or(|view| view.failed != Some(error)) {
                     tracing::warn!(server = %self.server.name, %error, "catalog scan failed, the last good one stays; `fbs-router check --config FILE` tells what to mend");

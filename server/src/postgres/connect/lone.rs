@@ -51,8 +51,14 @@ impl PostgresServer {
         let config = self.prepared(&self.lone_config, database, &Login::Runtime);
         let place = Arc::clone(&self.lone_places).acquire_owned().await.ok();
         let (retired, retired_before) = (Arc::clone(&self.retired), self.retired.load(Ordering::Relaxed));
-        let opened = self.open(&config, &Login::Runtime, &self.lone_hosts, place, notices).await;
-        let (client, task) = opened.inspect_err(|error| self.judge(error))?;
+        let leave = self.ask();
+        let (client, task) = match self.open(&config, &Login::Runtime, &self.lone_hosts, place, notices).await {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.judge(leave, &error);
+                return Err(error);
+            }
+        };
         if !self.pooler {
             self.breaker.succeeded();
         }

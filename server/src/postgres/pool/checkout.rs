@@ -18,7 +18,7 @@ use crate::{
     domain::{DatabaseTarget, Deadline, Error, Login},
     postgres::{
         Facts, Failure, Purpose, SchemaState,
-        breaker::{Breaker, Failed, Leave, NoLeave},
+        breaker::{Failed, Leave, NoLeave},
         budget::NoPermit,
         prove::Unguarded,
         sqlstate::Scope,
@@ -63,7 +63,7 @@ enum Got {
 /// Leave to make a connection, from server and database.
 struct Leaves {
     server: Leave,
-    database: Option<Leave>,
+    database: Leave,
 }
 
 impl Pools {
@@ -92,7 +92,7 @@ impl Pools {
             loop {
                 // A pool that was closed while we waited for it has been replaced already.
                 let pool = self.pool(&served, target, login);
-                match self.get(&served, target, login, &pool, deadline).await? {
+                match self.get(&served, target, &pool, deadline).await? {
                     Got::Connection(proved) => return Ok((proved, pool)),
                     Got::Nothing => {}
                     Got::ServerFull => {
@@ -120,26 +120,25 @@ impl Pools {
         &self,
         served: &Served,
         target: &DatabaseTarget,
-        login: &Login,
         pool: &DatabasePool,
         deadline: Deadline,
     ) -> Result<Got, CheckoutError> {
         let asked = Instant::now();
         // One that is idle is used, whatever became of its server meanwhile: it will tell.
         let leaves = match pool.pool.status().available {
-            0 => Some(self.leaves(served, target, login, deadline).await?),
-            _ => None,
+            0 => self.leaves(served, pool, deadline).await?,
+            _ => Leaves { server: served.server.ask(), database: pool.breaker.leave_anyway() },
         };
         let object = match pool.pool.timeout_get(&timeouts(&self.settings.load())).await {
             Ok(object) => object,
-            Err(PoolError::Backend(error)) => return self.not_made(served, target, login, leaves, error),
+            Err(PoolError::Backend(error)) => return self.not_made(served, leaves, error),
             Err(PoolError::Closed) => return Ok(Got::Nothing),
             Err(PoolError::Timeout(TimeoutType::Wait)) => return Err(CheckoutError::Exhausted),
             // Others have all places, and give none back.
             Err(PoolError::Timeout(_)) if served.server.is_full() => return Err(CheckoutError::Exhausted),
             Err(error) => {
-                let failed = Failed::new(Failure::Unavailable, error);
-                self.late(target, login, leaves, failed.clone());
+                let failed = Failed::silent(error);
+                leaves.late(failed.clone());
                 return Err(failed.into());
             }
         };
@@ -159,14 +158,12 @@ impl Pools {
         }
         match self.prove(target, pool, object, asked).await {
             Ok(Some(proved)) => {
-                if let Some(breaker) = self.breaker_of(target, login) {
-                    breaker.succeeded();
-                }
+                pool.breaker.succeeded();
                 Ok(Got::Connection(proved))
             }
             Ok(None) => {
-                let failed = Failed::new(Failure::Unavailable, Late);
-                self.count(target, login, leaves, failed.clone());
+                let failed = Failed::silent(Late);
+                leaves.database.failed(failed.clone());
                 Err(failed.into())
             }
             Err(error) => Err(error),
@@ -175,52 +172,27 @@ impl Pools {
 
     /// What everybody is told at the moment who has no connection yet.
     fn refusal(&self, served: &Served, target: &DatabaseTarget, login: &Login) -> Option<Failed> {
-        let idle = || self.pool(served, target, login).pool.status().available > 0;
-        let failed = served.server.breaker.refusal();
-        let failed = failed.or_else(|| self.breaker_of(target, login).and_then(|breaker| breaker.refusal()))?;
-        (!idle()).then_some(failed)
+        let pool = self.pool(served, target, login);
+        let failed = served.server.breaker.refusal().or_else(|| pool.breaker.refusal())?;
+        (pool.pool.status().available == 0).then_some(failed)
     }
 
     /// Leave to connect: from the server, which may be out of reach, and from the database, which may have a reason of
     /// its own to refuse.
-    async fn leaves(
-        &self,
-        served: &Served,
-        target: &DatabaseTarget,
-        login: &Login,
-        deadline: Deadline,
-    ) -> Result<Leaves, CheckoutError> {
+    async fn leaves(&self, served: &Served, pool: &DatabasePool, deadline: Deadline) -> Result<Leaves, CheckoutError> {
         let until = self.patience(deadline);
         // The server's last: who tries for all its databases has nothing else to wait for.
-        let database = match self.breaker_of(target, login) {
-            Some(breaker) => Some(breaker.leave(until).await?),
-            None => None,
-        };
+        let database = pool.breaker.leave(until).await?;
         Ok(Leaves { server: served.server.breaker.leave(until).await?, database })
     }
 
-    fn breaker_of(&self, target: &DatabaseTarget, login: &Login) -> Option<Arc<Breaker>> {
-        let breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
-        if breakers.is_empty() { None } else { breakers.get(&(target.clone(), login.clone())).cloned() }
-    }
-
     /// Postgres, or the way to it, did not let us connect.
-    fn not_made(
-        &self,
-        served: &Served,
-        target: &DatabaseTarget,
-        login: &Login,
-        leaves: Option<Leaves>,
-        error: tokio_postgres::Error,
-    ) -> Result<Got, CheckoutError> {
+    fn not_made(&self, served: &Served, leaves: Leaves, error: tokio_postgres::Error) -> Result<Got, CheckoutError> {
         let scope = Scope::of(&error);
         let failure = Failure::of(&error, true);
-        let failed = Failed { failure, error: failure.into_error(error) };
+        let failed = Failed::new(failure, failure.into_error(error));
         match scope {
-            Scope::Server => match leaves {
-                Some(leaves) => leaves.server.failed(failed.clone()),
-                None => served.server.breaker.failed(failed.clone()),
-            },
+            Scope::Server => leaves.server.failed(failed.clone()),
             Scope::ServerFull => {
                 served.server.breaker.succeeded();
                 let open = served.server.pooled();
@@ -230,28 +202,11 @@ impl Pools {
             }
             Scope::Database => {
                 served.server.breaker.succeeded();
-                self.count(target, login, leaves, failed.clone());
+                leaves.database.failed(failed.clone());
             }
             Scope::Catalog => served.server.breaker.succeeded(),
         }
         Err(failed.into())
-    }
-
-    /// A connection was not made in time: the fault of a server that was out of reach before, else the database's own.
-    fn late(&self, target: &DatabaseTarget, login: &Login, leaves: Option<Leaves>, failed: Failed) {
-        match leaves {
-            Some(leaves) if leaves.server.is_trying() => leaves.server.failed(failed),
-            leaves => self.count(target, login, leaves, failed),
-        }
-    }
-
-    /// The database, as this login, has a reason of its own.
-    fn count(&self, target: &DatabaseTarget, login: &Login, leaves: Option<Leaves>, failed: Failed) {
-        if let Some(Leaves { database: Some(leave), .. }) = leaves {
-            return leave.failed(failed);
-        }
-        let mut breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
-        breakers.entry((target.clone(), login.clone())).or_default().failed(failed);
     }
 
     /// Proves a new connection; none: it took too long. Until that is done it is `unfinished`, so that a caller who leaves in between
@@ -323,6 +278,14 @@ impl Pools {
     }
 }
 
+impl Leaves {
+    /// A connection was not made in time: the fault of a server that was out of reach before, else the database's own.
+    fn late(self, failed: Failed) {
+        let at_fault = if self.server.is_trying() { self.server } else { self.database };
+        at_fault.failed(failed);
+    }
+}
+
 impl From<NoLeave> for CheckoutError {
     fn from(none: NoLeave) -> Self {
         match none {
@@ -333,7 +296,7 @@ impl From<NoLeave> for CheckoutError {
 }
 
 impl From<Failed> for CheckoutError {
-    fn from(Failed { failure, error }: Failed) -> Self {
+    fn from(Failed { failure, error, .. }: Failed) -> Self {
         Self::Failed(failure, error)
     }
 }

@@ -18,8 +18,8 @@ pub struct Connection {
     facts: Arc<Facts>,
     /// True while something was sent whose answer has not come.
     unfinished: bool,
-    /// Whence it came, if it leads to a pooler.
-    pooler: Option<Arc<DatabasePool>>,
+    /// Whence it came.
+    pool: Arc<DatabasePool>,
     /// Goes back after the connection.
     permit: Option<Permit>,
 }
@@ -45,8 +45,7 @@ impl Drop for Unproved {
 
 impl Connection {
     pub(super) fn new(Proved { object, facts }: Proved, pool: Arc<DatabasePool>, permit: Permit) -> Self {
-        let pooler = pool.pooler.then_some(pool);
-        Self { object: Some(object), facts, unfinished: false, pooler, permit: Some(permit) }
+        Self { object: Some(object), facts, unfinished: false, pool, permit: Some(permit) }
     }
 
     /// What it proved.
@@ -61,17 +60,21 @@ impl Connection {
 
     /// True if each transaction may be on another connection to Postgres, and has to say itself where it is.
     pub(in crate::postgres) fn is_pooled(&self) -> bool {
-        self.pooler.is_some()
+        self.pool.server.is_pooler()
     }
 
     /// A transaction was elsewhere: what was proved is asked again before the next one.
     pub(in crate::postgres) fn doubt(&self) {
-        if let Some(pool) = &self.pooler {
-            pool.facts.store(None);
+        if self.is_pooled() {
+            self.pool.facts.store(None);
         }
     }
 
+    /// Something is sent, or all of it has been answered.
     pub(in crate::postgres) fn set_unfinished(&mut self, unfinished: bool) {
+        if self.unfinished && !unfinished && self.client().is_some_and(|client| !client.is_closed()) {
+            self.pool.answered();
+        }
         self.unfinished = unfinished;
     }
 }
@@ -88,13 +91,14 @@ impl Drop for Connection {
             drop(Object::take(object));
             return;
         };
-        let permit = self.permit.take();
+        let (permit, pool) = (self.permit.take(), Arc::clone(&self.pool));
         runtime.spawn(async move {
             let _permit = permit;
             let clean = timeout(QUARANTINE, object.batch_execute("ROLLBACK")).await;
             if !matches!(clean, Ok(Ok(()))) {
                 drop(Object::take(object));
             } else {
+                pool.answered();
                 drop(object);
             }
         });

@@ -12,6 +12,7 @@ use crate::{
     domain::{DatabaseTarget, Login},
     postgres::{
         Facts, PostgresServer,
+        breaker::Breaker,
         connect::Connector,
         prove::{prove, prove_connection},
     },
@@ -25,8 +26,10 @@ pub(super) const ROUTING: usize = 8;
 pub(super) struct DatabasePool {
     pub(super) pool: Pool,
     pub(super) facts: ArcSwapOption<Facts>,
-    /// Its connections lead to a pooler.
-    pub(super) pooler: bool,
+    /// Whether it cannot be entered for a reason of its own.
+    pub(super) breaker: Arc<Breaker>,
+    /// To which its connections lead.
+    pub(super) server: Arc<PostgresServer>,
     /// Its connections that several read through.
     pub(super) sharing: Arc<Sharing>,
     used: Mutex<Instant>,
@@ -50,6 +53,7 @@ impl DatabasePool {
         target: &DatabaseTarget,
         login: &Login,
         settings: &config::Pool,
+        breaker: Arc<Breaker>,
         sharing: Sharing,
     ) -> Self {
         // `Fast` asks only whether the socket is open; clean state is the transaction wrapper's, not recycling's.
@@ -65,8 +69,8 @@ impl DatabasePool {
             Err(deadpool_postgres::BuildError::NoRuntimeSpecified) => unreachable!("the runtime is set above"),
         };
         let (facts, guarded) = (ArcSwapOption::empty(), tokio::sync::Mutex::new(None));
-        let pooler = server.is_pooler();
-        Self { pool, facts, pooler, sharing: Arc::new(sharing), used: Mutex::new(Instant::now()), guarded }
+        let server = Arc::clone(server);
+        Self { pool, facts, breaker, server, sharing: Arc::new(sharing), used: Mutex::new(Instant::now()), guarded }
     }
 
     /// Proves a connection for whoever asked for it then. Of those that are opened at once, one looks whether solutions
@@ -88,6 +92,12 @@ impl DatabasePool {
             *guarded = Guarded::of(began, &facts);
         }
         Ok(facts)
+    }
+
+    /// Postgres answered on a connection that is open: what was found silent is not.
+    pub(super) fn answered(&self) {
+        self.breaker.answered();
+        self.server.breaker.answered();
     }
 
     pub(super) fn used(&self) -> Instant {

@@ -6,7 +6,7 @@ use std::{
     collections::hash_map::RandomState,
     hash::BuildHasher,
     sync::{
-        LazyLock, PoisonError,
+        Arc, LazyLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -87,7 +87,9 @@ impl Pools {
             });
             !pools.is_empty()
         });
-        self.breakers.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, breaker| !breaker.is_quiet());
+        let mut breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
+        breakers.retain(|_, breaker| Arc::strong_count(breaker) > 1 || !breaker.is_quiet());
+        drop(breakers);
         for served in self.servers.load().values() {
             self.close_idle(&served.server.name, served.server.surplus(), Why::Room);
             served.budget.prune();
