@@ -1,9 +1,13 @@
 //! A database appears: it is used, unless documents would become invisible.
 
 use fbs_router_proto::router::v1::candidate::Reason;
-use fbs_router_sandbox::soon;
+use std::time::Duration;
+
+use fbs_router_sandbox::{Mode, soon};
 
 use crate::support::World;
+
+const PATIENT: &str = "[pool]\nwait = \"12s\"\ncreate = \"12s\"\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_write_lands_in_the_database_created_just_before_ten_times_of_ten() {
@@ -62,4 +66,33 @@ async fn three_replicas_and_one_new_database_agree_on_one_placement_at_one_epoch
     assert_eq!(world.system_rows("newco").await, 0);
     let sql = "SELECT count(*) FROM fbs_router.placement WHERE company_id = 'newco' AND epoch = 1";
     assert_eq!(world.platform.implementer().count("fbs_system_db", sql).await.unwrap(), 1);
+}
+
+/// A router reads the ledger, then looks into the database. What it sees there may be younger than what it read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_another_router_takes_over_during_the_look_is_no_conflict() {
+    let world = World::new().await;
+    let quick = world.replica().await;
+    let proxy = world.proxy().await;
+    let slow = world.replica_at(&format!("postgres://fbs_router@127.0.0.1:{}", proxy.port()), PATIENT).await;
+    let implementer = world.platform.implementer();
+    for number in 0..3 {
+        let solution = format!("newco{number}");
+        world.create_own_database(&solution).await;
+        proxy.set(Mode::Delay(Duration::from_millis(30)));
+        let looking = async {
+            let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE datname = 'djo_{solution}_db'");
+            soon("it looks", async || match implementer.count("postgres", &sql).await {
+                Ok(1..) => Ok(()),
+                other => Err(format!("{other:?}")),
+            })
+            .await;
+            quick.create(&solution, "taken over").await
+        };
+        let (late, taken_over) = tokio::join!(slow.create(&solution, "late"), looking);
+        proxy.set(Mode::Forward);
+        for answer in [late.unwrap(), taken_over.unwrap()] {
+            assert_eq!((answer.database, answer.epoch), (format!("djo_{solution}_db"), 1));
+        }
+    }
 }

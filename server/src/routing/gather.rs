@@ -100,7 +100,8 @@ impl Router {
             },
             policy: self.policy(ask, registration),
             conflict: ledger.conflicts(&app.name, solution)
-                || (gathered.ledger_read == LedgerRead::Fresh && self.fence_was_ahead(table, ask)),
+                || (gathered.ledger_read == LedgerRead::Fresh
+                    && self.fence_was_ahead(table, ask).is_some_and(|seen| ledger.was_read_since(seen))),
             vouched: says.record().is_some_and(|record| ledger.vouches_for(record)),
             returned: returned(table, &says),
             ledger: says,

@@ -37,9 +37,9 @@ pub(super) struct Look {
 #[derive(Debug, Default)]
 pub(super) struct Looks {
     seen: Mutex<HashMap<(DatabaseTarget, u32), Look>>,
-    /// The latest epoch at which a pair's own database was seen open: what was seen once is not unseen when the
-    /// database goes away.
-    active: Mutex<HashMap<(Arc<str>, SolutionId), Epoch>>,
+    /// The latest epoch at which a pair's own database was seen open, and when it was first: what was seen once is not
+    /// unseen when the database goes away.
+    active: Mutex<HashMap<(Arc<str>, SolutionId), (Epoch, Instant)>>,
 }
 
 /// What a look needs to know.
@@ -82,13 +82,15 @@ impl Looks {
     pub(super) fn saw_active(&self, app: &Arc<str>, solution: &SolutionId, epoch: Epoch) {
         if epoch > 0 {
             let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
-            let latest = active.entry((Arc::clone(app), solution.clone())).or_insert(epoch);
-            *latest = epoch.max(*latest);
+            let latest = active.entry((Arc::clone(app), solution.clone())).or_insert((epoch, Instant::now()));
+            if latest.0 < epoch {
+                *latest = (epoch, Instant::now());
+            }
         }
     }
 
-    /// The latest epoch at which a fence of the pair was seen ACTIVE.
-    pub(super) fn latest_active(&self, app: &Arc<str>, solution: &SolutionId) -> Option<Epoch> {
+    /// The latest epoch at which a fence of the pair was seen ACTIVE, and when it was first.
+    pub(super) fn latest_active(&self, app: &Arc<str>, solution: &SolutionId) -> Option<(Epoch, Instant)> {
         let active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
         if active.is_empty() { None } else { active.get(&(Arc::clone(app), solution.clone())).copied() }
     }

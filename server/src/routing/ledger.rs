@@ -136,6 +136,11 @@ impl LedgerView {
         record.change_number > self.unvouched_through
     }
 
+    /// True if the reading that brought this view began after `seen`: what was written before, it has read.
+    pub(super) fn was_read_since(&self, seen: Instant) -> bool {
+        self.read_began.is_some_and(|began| began > seen)
+    }
+
     /// True if the pair was seen at a later epoch than the ledger holds.
     pub(super) fn conflicts(&self, app: &str, solution: &SolutionId) -> bool {
         !self.conflicts.is_empty() && self.conflicts.contains_key(&(Arc::from(app), solution.clone()))

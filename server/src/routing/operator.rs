@@ -223,7 +223,7 @@ impl Router {
         let table = self.table.load();
         let recorded = table.ledger.placement(&ask.app.name, ask.solution.as_str()).map_or(0, |record| record.epoch);
         let conflict = table.ledger.conflict(&ask.app.name, ask.solution).unwrap_or(0);
-        recorded.max(conflict).max(self.looks.latest_active(&ask.app.name, ask.solution).unwrap_or(0))
+        recorded.max(conflict).max(self.looks.latest_active(&ask.app.name, ask.solution).map_or(0, |(epoch, _)| epoch))
     }
 
     /// Closes the fence of the database that is given up, if it can be entered and is the solution's: no router that has

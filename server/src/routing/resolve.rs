@@ -161,7 +161,7 @@ impl Router {
         }
         let table = self.table.load_full();
         let settle = |(ask, alone): (&Ask<'_>, Result<Route>)| {
-            if ask.app.pattern.is_none() || alone.is_err() || self.fence_was_ahead(&table, ask) {
+            if ask.app.pattern.is_none() || alone.is_err() || self.fence_was_ahead(&table, ask).is_some() {
                 return alone;
             }
             let absent = self.absences.get(&ask.app.name, ask.solution, called.elapsed());
@@ -228,8 +228,11 @@ impl Router {
         let mut flight = None;
         for _ in 0..STEPS {
             let table = self.table.load_full();
-            if gathered.ledger_read == LedgerRead::NotTried && self.fence_was_ahead(&table, ask) {
-                // Either this table is old, or the ledger is.
+            if let Some(seen) = self.fence_was_ahead(&table, ask)
+                && (gathered.ledger_read == LedgerRead::NotTried
+                    || (gathered.ledger_read == LedgerRead::Fresh && !table.ledger.was_read_since(seen)))
+            {
+                // Either this table is old, or the ledger is: only a reading that began after the sight can tell.
                 self.fetch(Need::Ledger, ask, &table, &mut gathered).await?;
                 if gathered.ledger_read == LedgerRead::Failed && table.ledger.origin == Origin::Ledger {
                     return Err(Error::RouteUnknown("a fence was ahead of memory, and the ledger cannot be read"));
@@ -303,10 +306,11 @@ impl Router {
         route
     }
 
-    /// True if a fence of the pair was seen ACTIVE at a later epoch than the table holds.
-    pub(super) fn fence_was_ahead(&self, table: &Table, ask: &Ask<'_>) -> bool {
+    /// When a fence of the pair was first seen ACTIVE at its latest epoch, if that is later than what the table holds.
+    pub(super) fn fence_was_ahead(&self, table: &Table, ask: &Ask<'_>) -> Option<Instant> {
         let known = table.ledger.placement(&ask.app.name, ask.solution.as_str()).map_or(0, |record| record.epoch);
-        self.looks.latest_active(&ask.app.name, ask.solution).is_some_and(|seen| seen > known)
+        let (epoch, seen) = self.looks.latest_active(&ask.app.name, ask.solution)?;
+        (epoch > known).then_some(seen)
     }
 
     /// The database whose remembered state refuses the call, if it is time to look there again.
