@@ -53,6 +53,13 @@ impl Child {
     pub(crate) fn pid(&self) -> u32 {
         self.process.id()
     }
+
+    /// Bytes, as a line of `/proc/PID/status` tells them.
+    pub(crate) fn memory(&self, line: &str) -> Outcome<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
+        let told = status.lines().find_map(|told| told.strip_prefix(line)).ok_or("no such line")?;
+        Ok(told.trim().trim_end_matches(" kB").parse::<u64>()? * 1_024)
+    }
 }
 
 impl Drop for Child {

@@ -1,33 +1,27 @@
-//! What is held against a stated limit instead of a peer: lists and searches of many documents, and the memory that a
-//! gigabyte of content takes on its way.
+//! What is held against a stated limit instead of a peer.
 
-use std::{
-    pin::Pin,
-    task::{Context, Poll},
-    time::{Duration, Instant},
-};
+mod cold;
+mod crowd;
+mod documents;
+mod flood;
+mod memory;
+mod recorded;
 
-use fbs_router_client::{
-    Client, Documents, Upload,
-    v1::{Content, Document, ListDocumentsRequest, SearchDocumentsRequest},
-};
-use sha2::{Digest, Sha256};
-use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+use std::time::Duration;
+
+use fbs_router_client::Client;
 
 use crate::{
     Outcome,
     child::Child,
     servers::Kind,
-    world::{SHELF, SOLUTION, World},
+    world::{PLACEMENTS, SHELF, SOLUTION, Stage, World},
 };
 
 /// Documents of the solution that is listed and searched.
 const DOCUMENTS: u64 = 100_000;
-/// Calls whose 99th percentile counts.
-const CALLS: usize = 300;
-/// A page as people turn them.
-const PAGE: i32 = 50;
-const MIB: u64 = 1024 * 1024;
+/// Real databases of a crowd.
+const CROWD: u64 = 1_000;
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,9 +36,39 @@ pub(crate) enum Limit {
     CommonWord,
     /// A gigabyte up and down.
     Memory,
+    /// Solutions that are recorded and idle.
+    Recorded,
+    /// The first call to a database.
+    Cold,
+    /// A database that was just created.
+    Appearing,
+    /// Others' calls while one solution sends many.
+    Flood,
+    /// Three replicas, many databases, few connections.
+    Crowd,
 }
 
-const ALL: [Limit; 5] = [Limit::LastPage, Limit::RareWord, Limit::NeighboursWord, Limit::CommonWord, Limit::Memory];
+/// One figure, and what it may be at most.
+struct Figure {
+    /// Which of several that one limit has.
+    what: &'static str,
+    stated: f64,
+    measured: f64,
+    unit: &'static str,
+}
+
+const ALL: [Limit; 10] = [
+    Limit::LastPage,
+    Limit::RareWord,
+    Limit::NeighboursWord,
+    Limit::CommonWord,
+    Limit::Memory,
+    Limit::Recorded,
+    Limit::Cold,
+    Limit::Appearing,
+    Limit::Flood,
+    Limit::Crowd,
+];
 
 impl Limit {
     pub(crate) fn name(self) -> &'static str {
@@ -54,6 +78,53 @@ impl Limit {
             Self::NeighboursWord => "limit: search, 100 match, and all 100,000 next door, p99",
             Self::CommonWord => "limit: search, all 100,000 match, p99",
             Self::Memory => "limit: memory of 1 GiB up and down",
+            Self::Recorded => "limit: 10,000 recorded, idle solutions",
+            Self::Cold => "limit: first call to a database",
+            Self::Appearing => "limit: from CREATE DATABASE to the first call served there",
+            Self::Flood => "limit: 19 solutions while one sends 20 times its share",
+            Self::Crowd => "limit: 1,000 databases, 3 replicas, a role of 40 connections",
+        }
+    }
+
+    async fn figures(self, world: &World, quick: bool) -> Outcome<Vec<Figure>> {
+        // Each on a service of its own, so that one's memory is not another's.
+        let start = || Child::start(Kind::Ours, world.folder());
+        let milliseconds = |stated, measured| vec![Figure { what: "", stated, measured, unit: "ms" }];
+        Ok(match self {
+            Self::LastPage => {
+                let child = start()?;
+                let (first, last) = documents::pages(&connect(&child).await?.solution(SHELF)).await?;
+                milliseconds(2.0 * self::milliseconds(first), self::milliseconds(last))
+            }
+            Self::RareWord | Self::NeighboursWord | Self::CommonWord => {
+                let child = start()?;
+                let (word, stated) = match self {
+                    Self::RareWord => ("case77", 50.0),
+                    Self::NeighboursWord => ("weekly", 50.0),
+                    _ => ("invoice", 100.0),
+                };
+                milliseconds(stated, documents::search(&connect(&child).await?.solution(SHELF), word).await?)
+            }
+            Self::Memory => {
+                let child = start()?;
+                let measured = memory::memory(&connect(&child).await?.solution(SOLUTION), &child, quick).await?;
+                vec![Figure { what: "", stated: 128.0, measured, unit: "MiB" }]
+            }
+            Self::Recorded => recorded::recorded(world).await?,
+            Self::Cold => cold::first_calls(world, if quick { 10 } else { 100 }).await?,
+            Self::Appearing => cold::appearing(world, if quick { 3 } else { 20 }).await?,
+            Self::Flood => flood::flood(world, quick).await?,
+            Self::Crowd => crowd::crowd(world, quick).await?,
+        })
+    }
+
+    /// Databases that are there meanwhile, at least.
+    fn databases(self, quick: bool) -> u64 {
+        match self {
+            Self::Cold | Self::Flood => 100,
+            Self::Crowd if quick => 100,
+            Self::Appearing | Self::Crowd => CROWD,
+            _ => 0,
         }
     }
 }
@@ -68,29 +139,21 @@ pub(crate) async fn measure(limits: &[Limit], world: &World, quick: bool) -> Out
     if limits.is_empty() {
         return Ok(true);
     }
-    if limits.iter().any(|limit| *limit != Limit::Memory) {
+    let of_documents = [Limit::LastPage, Limit::RareWord, Limit::NeighboursWord, Limit::CommonWord];
+    if limits.iter().any(|limit| of_documents.contains(limit)) {
         world.fill_shelves(DOCUMENTS).await?;
     }
     println!("\n| limit | stated | measured | measured/stated |");
     println!("| --- | --: | --: | --: |");
     let mut kept = true;
     for limit in limits {
-        // Each on a service of its own, so that one's memory is not another's.
-        let child = Child::start(Kind::Ours, world.folder())?;
-        let client = connect(&child).await?;
-        let (stated, measured, unit) = match limit {
-            Limit::LastPage => {
-                let (first, last) = pages(&client.solution(SHELF)).await?;
-                (2.0 * milliseconds(first), milliseconds(last), "ms")
-            }
-            Limit::RareWord => (50.0, search(&client.solution(SHELF), "case77").await?, "ms"),
-            Limit::NeighboursWord => (50.0, search(&client.solution(SHELF), "weekly").await?, "ms"),
-            Limit::CommonWord => (100.0, search(&client.solution(SHELF), "invoice").await?, "ms"),
-            Limit::Memory => (128.0, memory(&client.solution(SOLUTION), &child, quick).await?, "MiB"),
-        };
-        let ratio = measured / stated;
-        kept &= ratio <= 1.0;
-        println!("| {} | {stated:.1} {unit} | {measured:.1} {unit} | {ratio:.2} |", limit.name());
+        world.set(Stage { recorded: PLACEMENTS, databases: limit.databases(quick) }).await?;
+        for Figure { what, stated, measured, unit } in limit.figures(world, quick).await? {
+            kept &= measured <= stated;
+            let ratio = if stated == 0.0 { String::new() } else { format!("{:.2}", measured / stated) };
+            let name = [limit.name(), what].join(if what.is_empty() { "" } else { ": " });
+            println!("| {name} | {stated:.1} {unit} | {measured:.1} {unit} | {ratio} |");
+        }
     }
     Ok(kept)
 }
@@ -98,88 +161,6 @@ pub(crate) async fn measure(limits: &[Limit], world: &World, quick: bool) -> Out
 async fn connect(child: &Child) -> Outcome<Client> {
     let url = format!("http://{}", child.address());
     Ok(Client::builder().deadline(Duration::from_secs(20)).connect(url).await?)
-}
-
-/// Medians of the first and the last page, each asked for in turn.
-async fn pages(documents: &Documents) -> Outcome<(Duration, Duration)> {
-    let first = ListDocumentsRequest { page_size: PAGE, ..ListDocumentsRequest::default() };
-    let mut walk = ListDocumentsRequest { page_size: 500, ..first.clone() };
-    let mut left = DOCUMENTS;
-    let mut last = first.clone();
-    while left > 0 {
-        let page = documents.list(walk.clone()).await?;
-        left -= page.documents.len() as u64;
-        walk.page_token.clone_from(&page.next_page_token);
-        // Sizes may differ from page to page.
-        if left == 500 {
-            walk.page_size = PAGE;
-        }
-        if left == u64::try_from(PAGE)? {
-            last.page_token.clone_from(&page.next_page_token);
-        }
-    }
-    let (mut firsts, mut lasts) = (Vec::new(), Vec::new());
-    for _ in 0..CALLS {
-        for (request, times) in [(&first, &mut firsts), (&last, &mut lasts)] {
-            let begin = Instant::now();
-            let page = documents.list(request.clone()).await?;
-            times.push(begin.elapsed());
-            if page.documents.len() != usize::try_from(PAGE)? {
-                return Err(format!("a page of {} documents", page.documents.len()).into());
-            }
-        }
-    }
-    Ok((at(firsts, 0.5), at(lasts, 0.5)))
-}
-
-/// The 99th percentile in milliseconds.
-async fn search(documents: &Documents, query: &str) -> Outcome<f64> {
-    let request = SearchDocumentsRequest { query: query.into(), ..SearchDocumentsRequest::default() };
-    let mut times = Vec::new();
-    for _ in 0..CALLS {
-        let begin = Instant::now();
-        let found = documents.search(request.clone()).await?;
-        times.push(begin.elapsed());
-        if found.results.len() != 20 {
-            return Err(format!("{} results", found.results.len()).into());
-        }
-    }
-    Ok(milliseconds(at(times, 0.99)))
-}
-
-/// The service's peak of memory in MiB.
-async fn memory(documents: &Documents, child: &Child, quick: bool) -> Outcome<f64> {
-    let size = if quick { 64 * MIB } else { 1024 * MIB };
-    let draft = Document { name: "BIG".into(), title: "A large file".into(), ..Document::default() };
-    let id = documents.create(draft).await?.into_message().document_id;
-    let mut digest = Sha256::new();
-    let mut noise = Noise::new(size);
-    let mut buffer = vec![0; 256 * 1024];
-    loop {
-        let read = noise.read(&mut buffer).await?;
-        if read == 0 {
-            break;
-        }
-        digest.update(&buffer[..read]);
-    }
-    let content = Content {
-        filename: "noise.bin".into(),
-        media_type: "application/octet-stream".into(),
-        size_bytes: i64::try_from(size)?,
-        sha256: digest.finalize().to_vec(),
-        generation: 0,
-    };
-    documents.upload(Upload::new(&id, content), Noise::new(size)).await?;
-    // Verifies size and digest by itself.
-    let mut download = documents.download(id.as_str()).await?;
-    let received = tokio::io::copy(&mut download, &mut tokio::io::sink()).await?;
-    if received != size {
-        return Err(format!("{received} of {size} bytes came back").into());
-    }
-    let status = std::fs::read_to_string(format!("/proc/{}/status", child.pid()))?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no peak of memory")?;
-    let kibibytes: f64 = peak.trim().trim_end_matches(" kB").parse()?;
-    Ok(kibibytes / 1024.0)
 }
 
 fn at(mut times: Vec<Duration>, quantile: f64) -> Duration {
@@ -190,32 +171,4 @@ fn at(mut times: Vec<Duration>, quantile: f64) -> Duration {
 
 fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1_000.0
-}
-
-/// So many bytes that nothing compresses, the same each time.
-#[derive(Debug)]
-struct Noise {
-    left: u64,
-    state: u64,
-}
-
-impl Noise {
-    fn new(size: u64) -> Self {
-        Self { left: size, state: 0x9e37_79b9_7f4a_7c15 }
-    }
-}
-
-impl AsyncRead for Noise {
-    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
-        while self.left > 0 && buffer.remaining() >= 8 {
-            self.state ^= self.state << 13;
-            self.state ^= self.state >> 7;
-            self.state ^= self.state << 17;
-            let bytes = self.state.to_le_bytes();
-            let some = usize::try_from(self.left.min(8)).unwrap_or(8);
-            buffer.put_slice(&bytes[..some]);
-            self.left -= some as u64;
-        }
-        Poll::Ready(Ok(()))
-    }
 }

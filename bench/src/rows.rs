@@ -10,7 +10,7 @@ use crate::{
     load::{Load, Shape},
     measure::{Contestant, Effort, Sample, measure},
     servers::Kind,
-    world::World,
+    world::{Stage, World},
 };
 
 /// Servers that are measured together.
@@ -25,12 +25,14 @@ pub(crate) struct Group {
     pub(crate) servers: Vec<Kind>,
     /// What is printed.
     pub(crate) rows: Vec<Row>,
+    /// How much there is meanwhile; none: whatever there is.
+    pub(crate) stage: Option<Stage>,
 }
 
 /// One line: `b` as a ratio to `a`. Indexes into the group's servers.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) a: usize,
     pub(crate) b: usize,
 }
@@ -46,6 +48,9 @@ pub(crate) enum Method {
 impl Group {
     /// Measures. Samples by server, then round.
     pub(crate) async fn run(&self, world: &World, effort: Effort) -> Outcome<Vec<Vec<Sample>>> {
+        if let Some(stage) = self.stage {
+            world.set(stage).await?;
+        }
         let mut contestants = Vec::new();
         let mut answers = Vec::new();
         for kind in &self.servers {
@@ -68,7 +73,9 @@ impl Group {
         match (self.method, kind) {
             (Method::Resolve, Kind::Echo) => calls::echo(),
             (Method::Resolve, Kind::OursOfTen) => calls::resolve_recorded(crate::world::FEW_PLACEMENTS),
-            (Method::Resolve, _) => calls::resolve_recorded(crate::world::PLACEMENTS),
+            (Method::Resolve, _) => {
+                calls::resolve_recorded(self.stage.map_or(crate::world::PLACEMENTS, |stage| stage.recorded))
+            }
             (Method::Get, _) => calls::get(),
             (Method::Create, _) => calls::create(),
         }

@@ -1,6 +1,7 @@
 //! What all servers of a run work on: a private Postgres with two ledgers, documents, and a table without protection.
 
 use std::{
+    cell::Cell,
     fs,
     path::{Path, PathBuf},
 };
@@ -42,17 +43,31 @@ pub(crate) const URL: &str = "url";
 
 const SMALL_LEDGER: &str = "small_system_db";
 
+/// Copied for the databases of a crowd.
+const TEMPLATE: &str = "town_template";
+
 /// A prepared Postgres and the children's folder. Dropped, nothing stays.
 pub(crate) struct World {
     platform: Platform,
     folder: TempDir,
+    stage: Cell<Stage>,
+}
+
+/// How much there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stage {
+    /// Placements in the ledger.
+    pub(crate) recorded: u64,
+    /// Databases of solutions besides those, at least: [`town`].
+    pub(crate) databases: u64,
 }
 
 impl World {
     /// Makes everything that a run needs.
     pub(crate) async fn new() -> Outcome<Self> {
         let platform = Platform::scratch(&cache()?, false).await?;
-        let this = Self { platform, folder: tempfile::tempdir()? };
+        let stage = Cell::new(Stage { recorded: PLACEMENTS, databases: 0 });
+        let this = Self { platform, folder: tempfile::tempdir()?, stage };
         this.write_files()?;
         let implementer = this.platform.implementer();
         implementer.create_database(SMALL_LEDGER).await?;
@@ -61,7 +76,45 @@ impl World {
         implementer.run(SMALL_LEDGER, &record_placements(FEW_PLACEMENTS)).await?;
         this.take_over().await?;
         implementer.run(ACME_DATABASE, &documents()).await?;
+        implementer.create_database(TEMPLATE).await?;
+        implementer.apply(TEMPLATE, Purpose::Template).await?;
         Ok(this)
+    }
+
+    /// Makes as much as `stage` says. No service may run meanwhile.
+    pub(crate) async fn set(&self, stage: Stage) -> Outcome<()> {
+        let before = self.stage.get();
+        if stage.recorded != before.recorded {
+            self.run(SYSTEM_DATABASE, &forget_placements()).await?;
+            self.run(SYSTEM_DATABASE, &record_placements(stage.recorded)).await?;
+        }
+        for number in before.databases..stage.databases {
+            self.create_town(&town(number + 1)).await?;
+        }
+        self.stage.set(Stage { databases: stage.databases.max(before.databases), ..stage });
+        Ok(())
+    }
+
+    /// Makes a solution's own database, which nobody has claimed.
+    pub(crate) async fn create_town(&self, solution: &str) -> Outcome<()> {
+        Ok(self.platform.implementer().copy_database(TEMPLATE, &town_database(solution)).await?)
+    }
+
+    /// Runs SQL as the superuser.
+    pub(crate) async fn run(&self, database: &str, sql: &str) -> Outcome<()> {
+        Ok(self.platform.implementer().run(database, sql).await?)
+    }
+
+    /// A connection as the superuser.
+    pub(crate) async fn superuser(&self) -> Outcome<tokio_postgres::Client> {
+        Ok(self.platform.cluster.connect("postgres").await?)
+    }
+
+    /// For a peer that connects by itself.
+    pub(crate) fn connection(&self, database: &str) -> Outcome<tokio_postgres::Config> {
+        let mut config: tokio_postgres::Config = self.platform.url().parse()?;
+        config.password(PASSWORD).dbname(database);
+        Ok(config)
     }
 
     /// What children are given.
@@ -130,6 +183,16 @@ pub(crate) fn recorded(number: u64) -> String {
     format!("solution_{number:05}")
 }
 
+/// The n-th solution of a crowd, from 1.
+pub(crate) fn town(number: u64) -> String {
+    format!("town_{number:04}")
+}
+
+/// Its own database.
+pub(crate) fn town_database(solution: &str) -> String {
+    format!("djo_{solution}_db")
+}
+
 /// The id of the n-th document, from 1.
 pub(crate) fn document_id(number: u64) -> String {
     format!("00000000-0000-4000-8000-{number:012x}")
@@ -142,16 +205,24 @@ fn record_placements(count: u64) -> String {
         "BEGIN;
          SET LOCAL session_replication_role = replica;
          INSERT INTO fbs_router.server (server, system_identifier, change_number)
-         SELECT 'main', system_identifier::text, 1 FROM pg_control_system();
+         SELECT 'main', system_identifier::text, 1 FROM pg_control_system() ON CONFLICT DO NOTHING;
          INSERT INTO fbs_router.placement
                 (company_id, app, placement, epoch, server, database_name, database_oid, change_number)
          SELECT 'solution_' || lpad(number::text, 5, '0'), 'fbs_dms', 'DEDICATED', 1, 'main', datname, oid, number + 1
            FROM pg_database, generate_series(1, {count}) AS number WHERE datname = '{ACME_DATABASE}';
-         UPDATE fbs_router.ledger SET change_number = {count} + 1, change_uuid = gen_random_uuid();
+         UPDATE fbs_router.ledger SET change_number = change_number + {count} + 1, change_uuid = gen_random_uuid();
          INSERT INTO fbs_router.ledger_change (change_number, change_uuid)
          SELECT change_number, change_uuid FROM fbs_router.ledger;
          COMMIT"
     )
+}
+
+fn forget_placements() -> String {
+    "BEGIN;
+     SET LOCAL session_replication_role = replica;
+     DELETE FROM fbs_router.placement WHERE company_id LIKE 'solution\\_%';
+     COMMIT"
+        .to_owned()
 }
 
 /// A database that has been in use for a while, and analyzed: plans made for empty tables read whole ones later, until

@@ -1,12 +1,14 @@
 //! All rows, in the order printed.
 
 use super::{Group, Method, Row};
-use crate::{load::Shape, servers::Kind};
+use crate::{load::Shape, servers::Kind, world::Stage};
 
 /// Every group.
 pub(crate) fn groups() -> Vec<Group> {
     let mut groups = vec![control(), resolve(), get(), get_many(), create()];
     groups.extend(shapes());
+    // Last: databases that are there stay.
+    groups.extend(scale());
     groups
 }
 
@@ -17,6 +19,7 @@ fn control() -> Group {
         postgres: false,
         servers: vec![Kind::Echo, Kind::Echo],
         rows: vec![row("control: echo -> echo", 0, 1)],
+        stage: None,
     }
 }
 
@@ -32,6 +35,7 @@ fn resolve() -> Group {
             row("resolve: echo -> ours, 10,000 placements", 0, 3),
             row("resolve: constant route -> ours, 10,000", 1, 3),
         ],
+        stage: None,
     }
 }
 
@@ -47,6 +51,7 @@ fn get() -> Group {
             row("get: bare -> ours", 0, 3),
             row("get: policies + fence -> ours", 2, 3),
         ],
+        stage: None,
     }
 }
 
@@ -67,6 +72,7 @@ fn create() -> Group {
         postgres: true,
         servers: vec![Kind::Bare, Kind::Ours],
         rows: vec![row("create: bare -> ours", 0, 1)],
+        stage: None,
     }
 }
 
@@ -90,10 +96,38 @@ fn shapes() -> Vec<Group> {
         postgres: method == Method::Get,
         servers: vec![Kind::Ours, Kind::OursEachCore, Kind::OursSharedByCores],
         rows: vec![row(each, 0, 1), row(shared, 0, 2)],
+        stage: None,
     })
     .collect()
 }
 
-fn row(name: &'static str, a: usize, b: usize) -> Row {
-    Row { name, a, b }
+/// One call at a time, so that 1/calls is its latency, with more and more solutions around it.
+fn scale() -> Vec<Group> {
+    let mut groups = Vec::new();
+    for databases in [0, 100, 1_000] {
+        for recorded in [10, 1_000, 10_000] {
+            let around = format!("{recorded} recorded, {databases} databases");
+            let one = Shape { connections: 1, in_flight: 1 };
+            let stage = Some(Stage { recorded, databases });
+            groups.push(Group {
+                shape: one,
+                servers: vec![Kind::Echo, Kind::Ours],
+                rows: vec![row(&format!("scale: resolve: echo -> ours, {around}"), 0, 1)],
+                stage,
+                ..resolve()
+            });
+            groups.push(Group {
+                shape: one,
+                servers: vec![Kind::Bare, Kind::Ours],
+                rows: vec![row(&format!("scale: get: bare -> ours, {around}"), 0, 1)],
+                stage,
+                ..get()
+            });
+        }
+    }
+    groups
+}
+
+fn row(name: &str, a: usize, b: usize) -> Row {
+    Row { name: name.to_owned(), a, b }
 }

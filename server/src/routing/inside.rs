@@ -37,10 +37,13 @@ pub(super) struct Look {
 #[derive(Debug, Default)]
 pub(super) struct Looks {
     seen: Mutex<HashMap<(DatabaseTarget, u32), Look>>,
-    /// The latest epoch at which a pair's own database was seen open, and when it was first: what was seen once is not
-    /// unseen when the database goes away.
-    active: Mutex<HashMap<(Arc<str>, SolutionId), (Epoch, Instant)>>,
+    /// The latest epoch at which a pair's own database was seen open: what was seen once is not unseen when the
+    /// database goes away.
+    active: Mutex<HashMap<(Arc<str>, SolutionId), Sight>>,
 }
+
+/// At which epoch a fence was seen ACTIVE, and when it was first.
+type Sight = (Epoch, Instant);
 
 /// What a look needs to know.
 #[derive(Debug)]
@@ -90,7 +93,7 @@ impl Looks {
     }
 
     /// The latest epoch at which a fence of the pair was seen ACTIVE, and when it was first.
-    pub(super) fn latest_active(&self, app: &Arc<str>, solution: &SolutionId) -> Option<(Epoch, Instant)> {
+    pub(super) fn latest_active(&self, app: &Arc<str>, solution: &SolutionId) -> Option<Sight> {
         let active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
         if active.is_empty() { None } else { active.get(&(Arc::clone(app), solution.clone())).copied() }
     }

@@ -31,16 +31,14 @@ pub(super) struct LedgerView {
     pub read_began: Option<Instant>,
     /// `system_identifier` by server.
     pub servers: HashMap<ServerName, u64>,
-    /// All placements.
-    pub placements: ByPair<Record>,
+    /// All placements. Views that differ in nothing here share them.
+    placements: Arc<ByPair<Record>>,
     /// All registrations.
-    pub registrations: ByPair<Registration>,
+    pub registrations: Arc<ByPair<Registration>>,
     /// Changes up to this number were read by a process to which nothing vouched for the ledger.
     pub unvouched_through: i64,
     /// Pairs which have been seen at a later epoch than the ledger holds, and that epoch.
     pub conflicts: HashMap<(Arc<str>, SolutionId), Epoch>,
-    /// Who carries which database: one uuid, one pair.
-    owners: HashMap<Uuid, SolutionId>,
     /// Servers that hold, or have held, placements.
     holding: HashSet<ServerName>,
 }
@@ -121,9 +119,11 @@ impl LedgerView {
             .flat_map(|(app, solutions)| solutions.iter().map(move |(solution, record)| (app, solution, record)))
     }
 
-    /// The solution for which a database uuid is recorded.
+    /// The solution for which a database uuid is recorded: one uuid, one pair. Looks at every record; who asks is about
+    /// to enter a database for the first time.
     pub(super) fn owner_of(&self, uuid: Uuid) -> Option<&SolutionId> {
-        self.owners.get(&uuid)
+        let carries = |at: &RecordedAt| matches!(at, RecordedAt::Dedicated { uuid: Some(own), .. } if *own == uuid);
+        self.records().find(|(_, _, record)| carries(&record.at)).map(|(_, solution, _)| solution)
     }
 
     /// Servers that hold, or have held, placements.
@@ -208,8 +208,14 @@ impl LedgerView {
             self.insert(app, solution, record);
         }
         for (app, solution, registration) in reading.registrations {
-            self.registrations.entry(app).or_default().insert(solution, Arc::new(registration));
+            self.register(app, solution, registration);
         }
+    }
+
+    /// Adds a registration.
+    pub(super) fn register(&mut self, app: Arc<str>, solution: SolutionId, registration: Registration) {
+        let registrations = Arc::make_mut(&mut self.registrations);
+        registrations.entry(app).or_default().insert(solution, Arc::new(registration));
     }
 
     /// Adds a placement; one beyond the epoch of a conflict ends it.
@@ -218,13 +224,10 @@ impl LedgerView {
         if self.conflicts.get(&key).is_some_and(|epoch| record.epoch > *epoch) {
             self.conflicts.remove(&key);
         }
-        if let RecordedAt::Dedicated { target, uuid, .. } = &record.at {
+        if let RecordedAt::Dedicated { target, .. } = &record.at {
             self.holding.insert(Arc::clone(&target.server));
-            if let Some(uuid) = uuid {
-                self.owners.insert(*uuid, key.1.clone());
-            }
         }
-        self.placements.entry(key.0).or_default().insert(key.1, Arc::new(record));
+        Arc::make_mut(&mut self.placements).entry(key.0).or_default().insert(key.1, Arc::new(record));
     }
 }
 

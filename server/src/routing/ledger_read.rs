@@ -8,6 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use futures_util::{TryStreamExt, future::ready};
 use tokio::time::{Instant, timeout};
 use tokio_postgres::{
     Row,
@@ -154,7 +155,14 @@ impl LedgerReader {
         let last_change = Change { ledger_id: head.get(0), number: head.get(1), uuid: head.get(2) };
         let continues = head.get::<_, bool>(3) && known.is_some_and(|known| known.ledger_id == last_change.ledger_id);
         let after = if continues { number } else { -1 };
-        let placements = transaction.query_typed(PLACEMENTS, &[(&after, Type::INT8)]).await.map_err(meaning)?;
+        // Row by row: at a start there may be very many, and only what is made of them is kept.
+        let mut names = Names::default();
+        let rows = transaction.query_typed_raw(PLACEMENTS, [(after, Type::INT8)]).await.map_err(meaning)?;
+        let placements = rows
+            .map_err(meaning)
+            .and_then(|row| ready(placement(&row, &mut names).ok_or(LedgerError::Failed)))
+            .try_collect()
+            .await?;
         let registrations = transaction.query_typed(REGISTRATIONS, &[(&after, Type::INT8)]).await.map_err(meaning)?;
         let servers = transaction.query_typed(SERVERS, &[(&after, Type::INT8)]).await.map_err(meaning)?;
         transaction.commit().await.map_err(meaning)?;
@@ -164,7 +172,7 @@ impl LedgerReader {
             database_uuid: Some(*database_uuid),
             continues,
             servers: servers.iter().map(server).collect::<Option<_>>().ok_or(LedgerError::Failed)?,
-            placements: placements.iter().map(placement).collect::<Option<_>>().ok_or(LedgerError::Failed)?,
+            placements,
             registrations: registrations.iter().map(registration).collect::<Option<_>>().ok_or(LedgerError::Failed)?,
         })
     }
@@ -203,13 +211,27 @@ impl LedgerReader {
     }
 }
 
-fn placement(row: &Row) -> Option<(Arc<str>, SolutionId, Record)> {
+/// Apps and servers: a handful of names in very many rows.
+#[derive(Debug, Default)]
+struct Names(Vec<Arc<str>>);
+
+impl Names {
+    fn share(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.0.iter().find(|known| ***known == *name) {
+            return Arc::clone(known);
+        }
+        self.0.push(name.into());
+        self.share(name)
+    }
+}
+
+fn placement(row: &Row, names: &mut Names) -> Option<(Arc<str>, SolutionId, Record)> {
     let solution = SolutionId::parse(row.get(0)).ok()?;
-    let app: Arc<str> = row.get::<_, &str>(1).into();
+    let app = names.share(row.get(1));
     let at = match row.get::<_, &str>(2) {
         word if word == Placement::System.as_str() => RecordedAt::System,
         word if word == Placement::Dedicated.as_str() => RecordedAt::Dedicated {
-            target: DatabaseTarget::new(&row.get::<_, &str>(4).into(), row.get(5)),
+            target: DatabaseTarget::new(&names.share(row.get(4)), row.get(5)),
             oid: row.get(6),
             uuid: row.get(7),
         },

@@ -228,11 +228,7 @@ impl Router {
         let mut flight = None;
         for _ in 0..STEPS {
             let table = self.table.load_full();
-            if let Some(seen) = self.fence_was_ahead(&table, ask)
-                && (gathered.ledger_read == LedgerRead::NotTried
-                    || (gathered.ledger_read == LedgerRead::Fresh && !table.ledger.was_read_since(seen)))
-            {
-                // Either this table is old, or the ledger is: only a reading that began after the sight can tell.
+            if self.ledger_may_be_behind(&table, ask, &gathered) {
                 self.fetch(Need::Ledger, ask, &table, &mut gathered).await?;
                 if gathered.ledger_read == LedgerRead::Failed && table.ledger.origin == Origin::Ledger {
                     return Err(Error::RouteUnknown("a fence was ahead of memory, and the ledger cannot be read"));
@@ -304,6 +300,16 @@ impl Router {
             activate_fence(connection, ask.solution, route.epoch, *uuid, ask.deadline).await?;
         }
         route
+    }
+
+    /// True if a fence is ahead of the table: either this table is old, or the ledger is, and only a reading that began
+    /// after the sight can tell.
+    fn ledger_may_be_behind(&self, table: &Table, ask: &Ask<'_>, gathered: &Gathered) -> bool {
+        self.fence_was_ahead(table, ask).is_some_and(|seen| match gathered.ledger_read {
+            LedgerRead::NotTried => true,
+            LedgerRead::Fresh => !table.ledger.was_read_since(seen),
+            LedgerRead::Failed => false,
+        })
     }
 
     /// When a fence of the pair was first seen ACTIVE at its latest epoch, if that is later than what the table holds.

@@ -174,7 +174,7 @@ impl File {
             let registration =
                 Registration { server: registered.server.map(Into::into), database: registered.database, isolation };
             let solution = SolutionId::parse(&registered.solution).ok()?;
-            view.registrations.entry(registered.app.into()).or_default().insert(solution, Arc::new(registration));
+            view.register(registered.app.into(), solution, registration);
         }
         Some(view)
     }

@@ -1,0 +1,124 @@
+//! A thousand databases, three replicas, and a role that may have forty connections: far fewer than the replicas would
+//! open if they could.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use fbs_router_client::{
+    Client,
+    v1::{Document, ListDocumentsRequest},
+};
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use super::{CROWD, Figure, at, connect, milliseconds};
+use crate::{
+    Outcome,
+    child::Child,
+    servers::Kind,
+    world::{World, town, town_database},
+};
+
+/// As the role is limited.
+const ROLE: i64 = 40;
+const REPLICAS: usize = 3;
+/// Callers at once.
+const CALLERS: usize = 48;
+
+/// What one caller saw.
+#[derive(Default)]
+struct Seen {
+    served: HashSet<String>,
+    times: Vec<Duration>,
+    /// By reason.
+    lost: BTreeMap<String, u64>,
+}
+
+/// Calls every solution once in some order, then any.
+pub(super) async fn crowd(world: &World, quick: bool) -> Outcome<Vec<Figure>> {
+    let (databases, length) = if quick { (100, Duration::from_secs(4)) } else { (CROWD, Duration::from_secs(30)) };
+    world.run("postgres", &format!("ALTER ROLE fbs_router CONNECTION LIMIT {ROLE}")).await?;
+    let outcome = run(world, databases, length).await;
+    world.run("postgres", "ALTER ROLE fbs_router CONNECTION LIMIT -1").await?;
+    let (seen, most) = outcome?;
+    let calls = seen.times.len();
+    eprintln!(
+        "{calls} calls answered in {length:?} by {REPLICAS} replicas, p50 {:.1} ms, p99 {:.1} ms, lost: {:?}",
+        milliseconds(at(seen.times.clone(), 0.5)),
+        milliseconds(at(seen.times.clone(), 0.99)),
+        seen.lost
+    );
+    let lost: u64 = seen.lost.values().sum();
+    let not_served = databases - u64::try_from(seen.served.len())?;
+    let figure = |what, stated, measured, unit| Figure { what, stated, measured, unit };
+    Ok(vec![
+        figure("connections at most", ROLE as f64, most as f64, ""),
+        figure("calls lost", 0.0, lost as f64, ""),
+        figure("solutions that were not served", 0.0, not_served as f64, ""),
+    ])
+}
+
+async fn run(world: &World, databases: u64, length: Duration) -> Outcome<(Seen, i64)> {
+    let replicas: Vec<Child> =
+        (0..REPLICAS).map(|_| Child::start(Kind::Ours, world.folder())).collect::<Result<_, _>>()?;
+    let mut clients = Vec::new();
+    for replica in &replicas {
+        clients.push(connect(replica).await?);
+    }
+    let superuser = world.superuser().await?;
+    let watching = tokio::spawn(async move {
+        let begin = Instant::now();
+        let mut most = 0;
+        while begin.elapsed() < length {
+            let count = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'fbs_router'";
+            most = superuser.query_one(count, &[]).await?.get::<_, i64>(0).max(most);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Outcome::Ok(most)
+    });
+    let next = Arc::new(AtomicU64::new(0));
+    let mut callers = JoinSet::new();
+    for _ in 0..CALLERS {
+        callers.spawn(call(clients.clone(), Arc::clone(&next), databases, length));
+    }
+    let mut all = Seen::default();
+    while let Some(seen) = callers.join_next().await {
+        let Seen { served, times, lost } = seen??;
+        all.served.extend(served);
+        all.times.extend(times);
+        lost.into_iter().for_each(|(reason, count)| *all.lost.entry(reason).or_default() += count);
+    }
+    Ok((all, watching.await??))
+}
+
+async fn call(clients: Vec<Client>, next: Arc<AtomicU64>, databases: u64, length: Duration) -> Outcome<Seen> {
+    let (mut seen, begin) = (Seen::default(), Instant::now());
+    while begin.elapsed() < length {
+        let random = Uuid::new_v4().as_u128();
+        let (turn, any) = (next.fetch_add(1, Ordering::Relaxed), u64::try_from(random % u128::from(databases))?);
+        let solution = town(if turn < databases { turn } else { any } + 1);
+        let documents = clients[usize::try_from((random >> 64) % clients.len() as u128)?].solution(&solution);
+        let call = Instant::now();
+        let served = if random >> 96 & 3 == 0 {
+            let draft = Document { name: "INV-1".into(), title: "Invoice".into(), ..Document::default() };
+            documents.create(draft).await.map(|answer| answer.served().cloned())
+        } else {
+            documents.list(ListDocumentsRequest::default()).await.map(|answer| answer.served().cloned())
+        };
+        match served {
+            Ok(Some(served)) if served.database == town_database(&solution) => {
+                seen.times.push(call.elapsed());
+                seen.served.insert(solution);
+            }
+            Ok(served) => return Err(format!("{solution} was served by {served:?}").into()),
+            Err(error) => *seen.lost.entry(error.reason_name().unwrap_or("none").to_owned()).or_default() += 1,
+        }
+    }
+    Ok(seen)
+}
