@@ -13,6 +13,7 @@ mod folder;
 mod keeper;
 mod pgbouncer;
 mod processes;
+mod small_disk;
 mod standby;
 
 use std::{
@@ -79,6 +80,8 @@ pub struct Options {
     pub settings: Vec<(String, String)>,
     /// Listen on a free port of 127.0.0.1 too.
     pub tcp: bool,
+    /// A disk of so many MiB beside the data, to be filled: [`Cluster::small_disk`].
+    pub small_disk_mib: Option<u32>,
     /// Server binaries; `None` searches for them, which takes 10-15 ms.
     pub binaries: Option<Binaries>,
 }
@@ -96,6 +99,7 @@ pub struct Cluster {
     durable: bool,
     settings: Vec<(String, String)>,
     tcp: bool,
+    small_disk_mib: Option<u32>,
     port: u16,
 }
 
@@ -109,7 +113,7 @@ impl Cluster {
     /// No binaries, a folder that cannot be used, or a server that does not come up within 60 s.
     pub async fn start(options: Options) -> Result<Self, Error> {
         let begin = Instant::now();
-        let Options { storage, template, settings, tcp, binaries } = options;
+        let Options { storage, template, settings, tcp, small_disk_mib, binaries } = options;
         let binaries = binaries.map_or_else(binaries::find, Ok)?;
         let run = folder::scratch_path();
         let (data, durable) = match &storage {
@@ -129,7 +133,9 @@ impl Cluster {
         }
         let log = if durable { data.join(LOG_NAME) } else { run.join(LOG_NAME) };
         let keeper = Mutex::new(keeper);
-        let mut cluster = Self { keeper, binaries, account, run, data, log, durable, settings, tcp, port: SOCKET_PORT };
+        let port = SOCKET_PORT;
+        let mut cluster =
+            Self { keeper, binaries, account, run, data, log, durable, settings, tcp, small_disk_mib, port };
         cluster.first_launch().await?;
         tracing::debug!(run = %cluster.run.display(), port = cluster.port, version = cluster.binaries.version,
             elapsed_ms = begin.elapsed().as_millis(), "postgres is ready");
@@ -232,7 +238,11 @@ impl Cluster {
     async fn launch(&self, keeper: &mut Keeper) -> Result<(), Error> {
         let (log, log_start) = keeper::append(&self.log)?;
         let signal = if self.durable { "INT" } else { "QUIT" }; // fast with a checkpoint, or at once
-        keeper.launch(&self.binaries.program("postgres"), &self.arguments(), self.account.as_ref(), log, signal)?;
+        let (mut program, mut arguments) = (self.binaries.program("postgres"), self.arguments());
+        if let Some(mib) = self.small_disk_mib {
+            (program, arguments) = small_disk::mounted(&self.run, mib, program, arguments);
+        }
+        keeper.launch(&program, &arguments, self.account.as_ref(), log, signal)?;
         let begin = Instant::now();
         while !self.is_ready(keeper.pid()) {
             if keeper.exited()?.is_some() {

@@ -53,11 +53,15 @@ impl Platform {
 
     /// As [`Self::scratch`], with settings of the server.
     pub async fn scratch_with(cache: &Path, tcp: bool, settings: &[(&str, &str)]) -> Result<Self, Error> {
+        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self::scratch_as(cache, Options { tcp, settings, ..Options::default() }).await
+    }
+
+    /// As [`Self::scratch`], with these options but for template and binaries.
+    pub async fn scratch_as(cache: &Path, options: Options) -> Result<Self, Error> {
         let binaries = binaries::find()?;
         let template = template(cache, &binaries).await?;
-        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let options =
-            Options { template: Some(template), tcp, settings, binaries: Some(binaries), ..Options::default() };
+        let options = Options { template: Some(template), binaries: Some(binaries), ..options };
         Ok(Self { cluster: Cluster::start(options).await? })
     }
 

@@ -47,6 +47,9 @@ pub enum Mode {
     Hang,
     /// Open connections are reset, once; then as [`Mode::Forward`].
     Cut,
+    /// The server's ends of open connections are gone without a word: clients send, and never hear anything, not even
+    /// an end. New connections are as in [`Mode::Forward`].
+    Strand,
     /// Each connection passes this many more bytes to the server, counted from now or from its
     /// beginning, whichever is later; the server gets exactly these, then the client is reset.
     CutAfter {
@@ -65,6 +68,8 @@ struct Setting {
     changes: u64,
     /// Number of resets of everything open: a connection ends when it differs from its beginning.
     resets: u64,
+    /// Number of times that everything open was stranded: a connection is when it differs from its beginning.
+    strandings: u64,
 }
 
 #[derive(Debug)]
@@ -92,7 +97,7 @@ impl FaultProxy {
     pub async fn start(upstream: Address) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let (setting, _) = watch::channel(Setting { mode: Mode::Forward, changes: 0, resets: 0 });
+        let (setting, _) = watch::channel(Setting { mode: Mode::Forward, changes: 0, resets: 0, strandings: 0 });
         let shared = Arc::new(Shared { upstream, setting, open: AtomicUsize::new(0), accepted: AtomicU64::new(0) });
         let accepting = accept(shared.clone(), async move || {
             let (client, _) = listener.accept().await?;
@@ -133,12 +138,13 @@ impl FaultProxy {
         self.shared.setting.send_modify(|setting| {
             setting.changes += 1;
             setting.resets += u64::from(matches!(mode, Mode::Refuse | Mode::Cut));
-            setting.mode = if mode == Mode::Cut { Mode::Forward } else { mode };
+            setting.strandings += u64::from(mode == Mode::Strand);
+            setting.mode = if matches!(mode, Mode::Cut | Mode::Strand) { Mode::Forward } else { mode };
         });
     }
 
     /// Connections that are open now, those that hang included. One that the client closed while
-    /// it hangs counts until the mode changes.
+    /// it hangs counts until the mode changes, a stranded one until everything is reset.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.shared.open.load(Ordering::SeqCst)
@@ -177,6 +183,6 @@ async fn accept<C: Client>(shared: Arc<Shared>, next: impl AsyncFn() -> io::Resu
         shared.accepted.fetch_add(1, Ordering::SeqCst);
         let setting = shared.setting.subscribe();
         let begin = *setting.borrow();
-        connections.spawn(relay::serve(shared.clone(), client, setting, begin.resets));
+        connections.spawn(relay::serve(shared.clone(), client, setting, begin));
     }
 }

@@ -108,3 +108,62 @@ async fn frozen_cluster_can_be_killed_stopped_and_dropped() {
     assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
     assert!(!folder.exists() && !Path::new(&format!("/proc/{postmaster}")).exists());
 }
+
+#[tokio::test]
+async fn one_frozen_process_stops_alone_until_thaw() {
+    let cluster = scratch().await;
+    let (client, other) = (cluster.connect("postgres").await.unwrap(), cluster.connect("postgres").await.unwrap());
+    let pid: i32 = client.query_one("select pg_backend_pid()", &[]).await.unwrap().get(0);
+    cluster.freeze_one(pid.unsigned_abs()).await.unwrap();
+    let query = client.query_one("select 1", &[]);
+    tokio::pin!(query);
+    timeout(Duration::from_millis(300), &mut query).await.unwrap_err();
+    other.query_one("select 1", &[]).await.unwrap();
+    // The postmaster as well: who is in goes on, and nobody comes in.
+    cluster.freeze_one(cluster.postmaster().await.unwrap()).await.unwrap();
+    other.query_one("select 1", &[]).await.unwrap();
+    timeout(Duration::from_millis(300), cluster.connect("postgres")).await.unwrap_err();
+    cluster.thaw().await.unwrap();
+    query.await.unwrap();
+    cluster.connect("postgres").await.unwrap();
+    // Not one of ours.
+    cluster.freeze_one(std::process::id()).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn killed_backend_takes_the_others_with_it_and_the_server_recovers() {
+    let cluster = scratch().await;
+    let (client, other) = (cluster.connect("postgres").await.unwrap(), cluster.connect("postgres").await.unwrap());
+    let pid: i32 = client.query_one("select pg_backend_pid()", &[]).await.unwrap().get(0);
+    let postmaster = cluster.postmaster().await;
+    cluster.kill_backend(pid.unsigned_abs()).await.unwrap();
+    soon("the other session ends", async || match other.query_one("select 1", &[]).await {
+        Err(_) => Ok(()),
+        Ok(_) => Err("it goes on"),
+    })
+    .await;
+    soon("it lets sessions in", async || cluster.connect("postgres").await.map(drop)).await;
+    assert_eq!(cluster.postmaster().await, postmaster);
+}
+
+#[tokio::test]
+async fn small_disk_is_full_soon_and_goes_with_its_server() {
+    if !Cluster::may_have_small_disk() {
+        eprintln!("SKIPPED: this system lets nobody have namespaces of his own, and so no small disk");
+        return;
+    }
+    let cluster = Cluster::start(Options { small_disk_mib: Some(8), ..Options::default() }).await.unwrap();
+    let client = cluster.connect("postgres").await.unwrap();
+    let location = format!("create tablespace small location '{}'", cluster.small_disk().display());
+    client.batch_execute(&location).await.unwrap();
+    client.batch_execute("create table filler (bytes text) tablespace small").await.unwrap();
+    let fill = "insert into filler select repeat(md5(n::text), 30) from generate_series(1, 100000) n";
+    let full = client.batch_execute(fill).await.unwrap_err();
+    assert_eq!(full.code(), Some(&tokio_postgres::error::SqlState::DISK_FULL));
+    client.batch_execute("drop table filler").await.unwrap();
+    client.batch_execute("create table filler (bytes text) tablespace small").await.unwrap();
+    client.batch_execute("insert into filler values ('there is room again')").await.unwrap();
+    let folder = cluster.socket_directory().to_owned();
+    drop(cluster);
+    assert!(!folder.exists());
+}

@@ -174,6 +174,25 @@ async fn dropped_proxy_ends_its_connections() {
 }
 
 #[tokio::test]
+async fn strand_leaves_open_connections_without_a_word_and_serves_new_ones() {
+    let (upstream, mut received) = echo().await;
+    let proxy = FaultProxy::start(upstream).await.unwrap();
+    let mut open = connect(&proxy).await;
+    proxy.set(Mode::Strand);
+    // The server's end is gone.
+    assert_eq!(received.recv().await.unwrap(), b"hello");
+    open.write_all(b"is anybody there").await.unwrap();
+    timeout(SHORT, open.read(&mut [0; 1])).await.unwrap_err();
+    let mut new = connect(&proxy).await;
+    proxy.set(Mode::Forward);
+    timeout(SHORT, open.read(&mut [0; 1])).await.unwrap_err();
+    say(&mut new, "still").await;
+    proxy.set(Mode::Cut);
+    is_reset(&mut open).await;
+    is_reset(&mut new).await;
+}
+
+#[tokio::test]
 async fn absent_server_shows_as_a_reset() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let proxy = FaultProxy::start(Address::Tcp(nobody)).await.unwrap();

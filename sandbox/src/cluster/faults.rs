@@ -94,7 +94,33 @@ impl Cluster {
         processes::signal("STOP", &family).map_err(fault)
     }
 
-    /// Ends [`Cluster::freeze`]; what runs stays as it is.
+    /// Stops (SIGSTOP) one process of the server until [`Cluster::thaw`]: a backend, whose session says nothing more, or the
+    /// postmaster, which lets nobody in any more while those who are in go on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotRunning`], no process of this server, or a signal that could not be sent.
+    pub async fn freeze_one(&self, pid: u32) -> Result<(), Error> {
+        let mut keeper = self.keeper.lock().await;
+        self.check_own(&keeper, pid)?;
+        // Known to the watchdog before it is stopped: we may be killed in between.
+        let frozen = [keeper.frozen(), &[pid]].concat();
+        keeper.set_frozen(frozen)?;
+        processes::signal("STOP", &[pid]).map_err(Error::io("freeze a process of the server in", &self.data))
+    }
+
+    /// `kill -9` for one backend: Postgres ends every other session as well and recovers by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotRunning`], no process of this server, or a signal that could not be sent.
+    pub async fn kill_backend(&self, pid: u32) -> Result<(), Error> {
+        let keeper = self.keeper.lock().await;
+        self.check_own(&keeper, pid)?;
+        processes::signal("KILL", &[pid]).map_err(Error::io("kill a backend of the server in", &self.data))
+    }
+
+    /// Ends [`Cluster::freeze`] and [`Cluster::freeze_one`]; what runs stays as it is.
     ///
     /// # Errors
     ///
@@ -126,6 +152,16 @@ impl Cluster {
         let fault = Error::io("stop the server in", &self.data);
         processes::signal("INT", &[postmaster]).map_err(fault)?;
         wait_for_exit(keeper, STOP_LIMIT).await
+    }
+
+    fn check_own(&self, keeper: &Keeper, pid: u32) -> Result<(), Error> {
+        let postmaster = keeper.pid().ok_or(Error::NotRunning)?;
+        let fault = Error::io("find a process of the server in", &self.data);
+        match processes::family(postmaster) {
+            Ok(family) if family.contains(&pid) => Ok(()),
+            Ok(_) => Err(fault(std::io::ErrorKind::NotFound.into())),
+            Err(error) => Err(fault(error)),
+        }
     }
 
     fn thaw_kept(&self, keeper: &mut Keeper) -> Result<(), Error> {

@@ -30,13 +30,18 @@ pub(super) fn stopped_family(postmaster: u32) -> io::Result<Vec<u32>> {
         let table = table()?;
         let stopped = table.iter().all(|process| process.pid != postmaster || matches!(process.state, 'T' | 't' | 'Z'));
         if stopped || start.elapsed() > STOP_LIMIT {
-            return Ok(family(&table, postmaster));
+            return Ok(descendants(&table, postmaster));
         }
         thread::sleep(Duration::from_millis(1));
     }
 }
 
-fn family(table: &[Process], root: u32) -> Vec<u32> {
+/// `postmaster` with its descendants, as they are at the moment.
+pub(super) fn family(postmaster: u32) -> io::Result<Vec<u32>> {
+    Ok(descendants(&table()?, postmaster))
+}
+
+fn descendants(table: &[Process], root: u32) -> Vec<u32> {
     let mut family = vec![root];
     let mut next = 0;
     while let Some(&parent) = family.get(next) {

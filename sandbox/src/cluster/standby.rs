@@ -38,6 +38,7 @@ impl Cluster {
             durable: false,
             settings: self.settings.clone(),
             tcp: false,
+            small_disk_mib: None,
             port: SOCKET_PORT,
         };
         standby.first_launch().await?;

@@ -58,23 +58,34 @@ impl Drop for Open {
     }
 }
 
-/// Serves `client` to its end; `resets` is the number of resets at the moment it was accepted.
+/// Serves `client` to its end; `begin` is how it was at the moment it was accepted.
 pub(super) async fn serve<C: Client>(
     shared: Arc<Shared>,
     mut client: C,
     setting: watch::Receiver<Setting>,
-    resets: u64,
+    begin: Setting,
 ) {
     if setting.borrow().mode == Mode::Refuse {
         client.reset();
         return;
     }
     let open = Open::count(shared.clone());
-    let mut reset = setting.clone();
+    let (mut reset, mut stranded) = (setting.clone(), setting.clone());
     let ended = tokio::select! {
         biased;
-        _ = reset.wait_for(|now| now.resets != resets) => Err(io::ErrorKind::ConnectionReset.into()),
-        ended = connect_and_relay(&shared.upstream, &mut client, setting) => ended,
+        _ = reset.wait_for(|now| now.resets != begin.resets) => Err(io::ErrorKind::ConnectionReset.into()),
+        ended = async {
+            let relayed = tokio::select! {
+                biased;
+                _ = stranded.wait_for(|now| now.strandings != begin.strandings) => None,
+                ended = connect_and_relay(&shared.upstream, &mut client, setting) => Some(ended),
+            };
+            match relayed {
+                Some(ended) => ended,
+                // The server's end went with the relay, the client's is kept.
+                None => std::future::pending().await,
+            }
+        } => ended,
     };
     drop(open);
     match ended {
@@ -151,7 +162,7 @@ async fn hold(setting: &mut watch::Receiver<Setting>) {
         let Setting { mode, changes, .. } = *setting.borrow_and_update();
         let changed = setting.wait_for(|now| now.changes != changes);
         match mode {
-            Mode::Forward | Mode::Refuse | Mode::Cut | Mode::CutAfter { .. } => return,
+            Mode::Forward | Mode::Refuse | Mode::Cut | Mode::Strand | Mode::CutAfter { .. } => return,
             Mode::Hang => {
                 // The sender lives in the shared state that our caller holds.
                 let _changed = changed.await;
