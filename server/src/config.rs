@@ -125,7 +125,8 @@ pub struct Pool {
     pub wait: Duration,
     /// Longest time to connect: TCP, TLS, authentication, proof.
     pub create: Duration,
-    /// Longest check of an idle connection.
+    /// Longest check whether a connection of a database that was silent for a second still leads there. More than a round trip
+    /// of the slowest link.
     pub recycle: Duration,
     /// An idle connection is closed after this: cold solutions cost no connection.
     pub idle: Duration,
@@ -370,7 +371,7 @@ impl Pool {
             max_waiting: section.integer("max_waiting", 256, 1..=100_000),
             wait: section.duration("wait", SECOND, MILLISECOND..=60 * SECOND),
             create: section.duration("create", 3 * SECOND, MILLISECOND..=60 * SECOND),
-            recycle: section.duration("recycle", 500 * MILLISECOND, MILLISECOND..=60 * SECOND),
+            recycle: section.duration("recycle", SECOND, MILLISECOND..=60 * SECOND),
             idle: section.duration("idle", 60 * SECOND, 100 * MILLISECOND..=DAY),
             lifetime: section.duration("lifetime", 10 * 60 * SECOND, SECOND..=DAY),
         };

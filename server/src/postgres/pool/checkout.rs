@@ -151,6 +151,12 @@ impl Pools {
         if metrics.recycle_count > 0
             && let Some(facts) = pool.facts.load_full()
         {
+            if pool.is_doubtful() && !self.answers(pool, &object).await {
+                drop(Object::take(object));
+                // Those that were opened with it lead nowhere as well.
+                self.distrust(target, asked);
+                return Ok(Got::Nothing);
+            }
             return Ok(Got::Connection(Proved { object, facts }));
         }
         if metrics.recycle_count == 0 {
@@ -159,6 +165,7 @@ impl Pools {
         match self.prove(target, pool, object, asked).await {
             Ok(Some(proved)) => {
                 pool.breaker.succeeded();
+                pool.answered();
                 Ok(Got::Connection(proved))
             }
             Ok(None) => {
@@ -168,6 +175,16 @@ impl Pools {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether there is somebody at the other end.
+    async fn answers(&self, pool: &DatabasePool, object: &Object) -> bool {
+        let answer = timeout(self.settings.load().recycle, object.batch_execute("")).await;
+        let answers = matches!(answer, Ok(Ok(())));
+        if answers {
+            pool.answered();
+        }
+        answers
     }
 
     /// What everybody is told at the moment who has no connection yet.

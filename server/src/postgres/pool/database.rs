@@ -1,6 +1,9 @@
 //! The pool of one database, as one login, and what its connections proved.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use arc_swap::ArcSwapOption;
 use deadpool_postgres::{ClientWrapper, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts};
@@ -21,6 +24,10 @@ use crate::{
 /// Connections beyond those for documents, so that routing never waits for one of theirs.
 pub(super) const ROUTING: usize = 8;
 
+/// Silence after which a connection is asked whether it is there, before a call depends on it: what lies on the way may have
+/// forgotten it, and nobody would say so.
+const DOUBTFUL: Duration = Duration::from_secs(1);
+
 /// The pool of one database, and what its connections proved.
 #[derive(Debug)]
 pub(super) struct DatabasePool {
@@ -33,6 +40,8 @@ pub(super) struct DatabasePool {
     /// Its connections that several read through.
     pub(super) sharing: Arc<Sharing>,
     used: Mutex<Instant>,
+    /// When Postgres last answered on any of its connections.
+    heard: Mutex<Instant>,
     /// The last look that found solutions kept apart here. Held while one looks: one is enough for all who wait.
     guarded: tokio::sync::Mutex<Option<Guarded>>,
 }
@@ -70,7 +79,8 @@ impl DatabasePool {
         };
         let (facts, guarded) = (ArcSwapOption::empty(), tokio::sync::Mutex::new(None));
         let server = Arc::clone(server);
-        Self { pool, facts, breaker, server, sharing: Arc::new(sharing), used: Mutex::new(Instant::now()), guarded }
+        let (used, heard) = (Mutex::new(Instant::now()), Mutex::new(Instant::now()));
+        Self { pool, facts, breaker, server, sharing: Arc::new(sharing), used, heard, guarded }
     }
 
     /// Proves a connection for whoever asked for it then. Of those that are opened at once, one looks whether solutions
@@ -96,8 +106,14 @@ impl DatabasePool {
 
     /// Postgres answered on a connection that is open: what was found silent is not.
     pub(super) fn answered(&self) {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         self.breaker.answered();
         self.server.breaker.answered();
+    }
+
+    /// True if nothing was heard for so long that whatever is open may lead nowhere any more.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > DOUBTFUL
     }
 
     pub(super) fn used(&self) -> Instant {
