@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::support::{Replica, World, draft, process::binary, reason, within};
 
 /// The most sessions of the router that were seen at once while `work` ran: in all, and in one database.
-async fn most_sessions(world: &World, database: &str, work: impl Future<Output = ()>) -> (i64, i64) {
+pub(crate) async fn most_sessions(world: &World, database: &str, work: impl Future<Output = ()>) -> (i64, i64) {
     let done = AtomicBool::new(false);
     let watching = async {
         let client = world.platform.cluster.connect("postgres").await.unwrap();

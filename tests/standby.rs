@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use fbs_router_proto::admin::v1::RegisterSolutionRequest;
 use fbs_router_sandbox::{
     Cluster,
     platform::{ACME_DATABASE, SYSTEM_DATABASE},
@@ -12,6 +13,7 @@ use tonic::Code;
 use crate::support::{
     Replica, World,
     load::{Load, NOBODY_KNOWS},
+    residue::nothing_is_left,
 };
 
 const DOWN: (Code, &str) = (Code::Unavailable, "DATABASE_UNAVAILABLE");
@@ -21,8 +23,8 @@ const FULL: (Code, &str) = (Code::ResourceExhausted, "POOL_EXHAUSTED");
 const LATE: (Code, &str) = (Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
 const REPLICATED: [(&str, &str); 2] = [("wal_level", "replica"), ("max_wal_senders", "4")];
 
-/// A primary that acknowledges nothing which its standby does not have. None, aloud, where there can be no standby.
-async fn pair() -> Option<(World, Cluster)> {
+/// A primary and a standby that comes after it. None, aloud, where there can be no standby.
+async fn followed() -> Option<(World, Cluster)> {
     let world = World::with(&REPLICATED).await;
     let primary = &world.platform.cluster;
     if !primary.binaries().program("pg_basebackup").is_file() {
@@ -30,6 +32,13 @@ async fn pair() -> Option<(World, Cluster)> {
         return None;
     }
     let standby = primary.start_standby().await.unwrap();
+    Some((world, standby))
+}
+
+/// As [`followed`], and the primary acknowledges nothing which its standby does not have.
+async fn pair() -> Option<(World, Cluster)> {
+    let (world, standby) = followed().await?;
+    let primary = &world.platform.cluster;
     let client = primary.connect("postgres").await.unwrap();
     client.batch_execute("ALTER SYSTEM SET synchronous_standby_names = '*'").await.unwrap();
     client.batch_execute("SELECT pg_reload_conf()").await.unwrap();
@@ -139,4 +148,56 @@ async fn who_only_reads_leaves_a_primary_that_takes_no_writes_any_more_with_the_
         }
     })
     .await;
+}
+
+/// An asynchronous standby may lack the last commits, and nobody can hide it. What the ledger has lost is noticed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_promoted_without_the_last_commits_never_moves_a_solution_back_by_itself() {
+    let Some((world, standby)) = followed().await else { return };
+    let replica = replica(&world, &standby).await;
+    let kept = replica.create("acme_corp", "kept").await.unwrap().message.document_id;
+    replica.create("globex", "G-1").await.unwrap();
+    world.create_own_database("newco").await;
+    let primary = &world.platform.cluster;
+    soon("the standby has all of it", async || {
+        let behind = "SELECT count(*) FROM pg_stat_replication WHERE replay_lsn >= pg_current_wal_lsn()";
+        match world.count("postgres", behind).await {
+            1 => Ok(()),
+            other => Err(other),
+        }
+    })
+    .await;
+    standby.stop().await.unwrap();
+    let lost = replica.create("acme_corp", "lost").await.unwrap().message.document_id;
+    // Taken over, in a ledger that is about to be forgotten.
+    assert_eq!(replica.create("newco", "lost as well").await.unwrap().database, "djo_newco_db");
+    primary.kill().await.unwrap();
+    standby.start_again().await.unwrap();
+    standby.promote().await.unwrap();
+    soon("what is there is served", async || match replica.get("acme_corp", &kept).await {
+        Ok(answer) if answer.database == ACME_DATABASE => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+    let absent = (Code::NotFound, "DOCUMENT_NOT_FOUND".to_owned());
+    assert_eq!(replica.get("acme_corp", &lost).await.unwrap_err(), absent);
+    soon("the older ledger is noticed", async || match replica.place("newco").await {
+        Err((Code::FailedPrecondition, reason)) if reason == "PLACEMENT_CONFLICT" => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+    replica.create("newco", "nowhere").await.unwrap_err();
+    let shared = "SELECT count(*) FROM fbs_document.document WHERE company_id <> 'globex'";
+    let client = standby.connect(SYSTEM_DATABASE).await.unwrap();
+    assert_eq!(client.query_one(shared, &[]).await.unwrap().get::<_, i64>(0), 0);
+    // An operator decides.
+    let confirm = RegisterSolutionRequest { solution: "newco".into(), confirm: "newco".into(), ..Default::default() };
+    replica.admin().register_solution(confirm).await.unwrap();
+    soon("it is served again", async || match replica.create("newco", "N-2").await {
+        Ok(answer) if answer.database == "djo_newco_db" => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+    assert_eq!(replica.create("acme_corp", "after").await.unwrap().database, ACME_DATABASE);
+    nothing_is_left(&standby, &[&replica]).await;
 }

@@ -11,6 +11,7 @@ pub(crate) mod load;
 pub(crate) mod methods;
 pub(crate) mod process;
 mod replica;
+pub(crate) mod residue;
 pub(crate) mod transfers;
 pub(crate) mod wire;
 
@@ -38,7 +39,13 @@ impl World {
 
     /// As [`Self::new`], with settings of Postgres.
     pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
-        let platform = Platform::scratch_with(&cache(), false, settings).await.expect("a private Postgres");
+        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self::on(Options { settings, ..Options::default() }).await
+    }
+
+    /// As [`Self::new`], on a cluster with these options.
+    pub(crate) async fn on(options: Options) -> Self {
+        let platform = Platform::scratch_as(&cache(), options).await.expect("a private Postgres");
         let folder = tempfile::tempdir().expect("a folder");
         secret_file(&folder.path().join("password"), fbs_router_sandbox::platform::PASSWORD);
         Self { platform, folder }

@@ -26,6 +26,8 @@ pub(crate) struct Load<'l> {
     replica: &'l Replica,
     pub(crate) solutions: BTreeMap<&'static str, Outcomes>,
     pub(crate) over: AtomicBool,
+    /// Names are taken once.
+    written: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -38,8 +40,10 @@ pub(crate) struct Outcomes {
     /// None is served until it is unset.
     pub(crate) nobody: AtomicBool,
     /// Reasons for which one may be refused.
-    allowed: Mutex<BTreeSet<(i32, String)>>,
+    allowed: Mutex<Reasons>,
 }
+
+type Reasons = BTreeSet<(i32, String)>;
 
 impl<'l> Load<'l> {
     pub(crate) async fn new(replica: &'l Replica, solutions: &[&'static str]) -> Self {
@@ -47,6 +51,7 @@ impl<'l> Load<'l> {
             replica,
             solutions: solutions.iter().map(|name| (*name, Outcomes::default())).collect(),
             over: AtomicBool::new(false),
+            written: AtomicUsize::new(0),
         };
         for (solution, outcomes) in &load.solutions {
             let name = format!("{solution}-first");
@@ -59,9 +64,8 @@ impl<'l> Load<'l> {
     pub(crate) async fn go_on(&self) {
         let callers = self.solutions.iter().flat_map(|(solution, outcomes)| {
             (0..CALLERS).map(move |caller| async move {
-                let mut number = 0;
                 while !self.over.load(Relaxed) {
-                    number += 1;
+                    let number = self.written.fetch_add(1, Relaxed);
                     self.write(solution, outcomes, format!("{solution}-{caller}-{number}")).await;
                     self.read(solution, outcomes).await;
                 }
@@ -71,7 +75,7 @@ impl<'l> Load<'l> {
     }
 
     async fn write(&self, solution: &str, outcomes: &Outcomes, name: String) {
-        let nobody = outcomes.nobody.load(Relaxed);
+        let (nobody, before) = (outcomes.nobody.load(Relaxed), outcomes.allowed());
         match self.replica.create(solution, &name).await {
             Ok(answer) => {
                 let still = nobody && outcomes.nobody.load(Relaxed);
@@ -83,13 +87,13 @@ impl<'l> Load<'l> {
                 if error == failure(NOBODY_KNOWS.0, NOBODY_KNOWS.1) {
                     outcomes.unknown.lock().unwrap().insert(name);
                 }
-                outcomes.refuse(solution, &error);
+                outcomes.refuse(solution, &error, &before);
             }
         }
     }
 
     async fn read(&self, solution: &str, outcomes: &Outcomes) {
-        let nobody = outcomes.nobody.load(Relaxed);
+        let (nobody, before) = (outcomes.nobody.load(Relaxed), outcomes.allowed());
         let (known, (id, name)) = {
             let acknowledged = outcomes.acknowledged.lock().unwrap();
             let (id, name) = acknowledged.iter().next_back().unwrap();
@@ -101,15 +105,16 @@ impl<'l> Load<'l> {
                 assert_eq!((answer.message.name, answer.message.solution.as_str()), (name, solution));
                 outcomes.served.fetch_add(1, Relaxed);
             }
-            Err(error) => outcomes.refuse(solution, &error),
+            Err(error) => outcomes.refuse(solution, &error, &before),
         }
+        let before = outcomes.allowed();
         match self.replica.names(solution).await {
             Ok(names) => {
                 assert!(!(nobody && outcomes.nobody.load(Relaxed)), "{solution} was listed");
                 assert!(names.len() >= known.min(20), "{} of {known}", names.len());
                 assert!(names.iter().all(|name| name.starts_with(solution)), "{solution}: {names:?}");
             }
-            Err(error) => outcomes.refuse(solution, &error),
+            Err(error) => outcomes.refuse(solution, &error, &before),
         }
     }
 
@@ -162,8 +167,14 @@ impl Outcomes {
             reasons.iter().map(|(code, reason)| (*code as i32, (*reason).to_owned())).collect();
     }
 
-    fn refuse(&self, solution: &str, error: &(Code, String)) {
-        let allowed = self.allowed.lock().unwrap().contains(&(error.0 as i32, error.1.clone()));
+    fn allowed(&self) -> Reasons {
+        self.allowed.lock().unwrap().clone()
+    }
+
+    /// Allowed are reasons of when the call began, `before`, and those of now.
+    fn refuse(&self, solution: &str, error: &(Code, String), before: &Reasons) {
+        let reason = (error.0 as i32, error.1.clone());
+        let allowed = before.contains(&reason) || self.allowed().contains(&reason);
         assert!(allowed, "{solution} was refused: {error:?}");
         self.refused.fetch_add(1, Relaxed);
     }

@@ -95,15 +95,25 @@ impl Served {
         std::fs::rename(aside, &self.path).unwrap();
     }
 
+    /// Of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id().expect("it runs")
+    }
+
     /// Sends it a signal, such as `HUP`.
     pub(crate) fn signal(&self, signal: &str) {
-        let id = self.process.id().expect("it runs").to_string();
+        let id = self.id().to_string();
         assert!(Command::new("kill").args([&format!("-{signal}"), &id]).status().unwrap().success());
     }
 
     /// Ends it as SIGTERM does; all that it printed.
-    pub(crate) async fn stop(mut self) -> String {
+    pub(crate) async fn stop(self) -> String {
         self.signal("TERM");
+        self.stopped().await
+    }
+
+    /// Waits until it has ended well by itself; all that it printed.
+    pub(crate) async fn stopped(mut self) -> String {
         let ended = tokio::time::timeout(std::time::Duration::from_secs(10), self.process.wait()).await;
         assert!(ended.expect("an end").unwrap().success(), "{}", self.printed());
         self.printed()
