@@ -12,7 +12,7 @@ use fbs_router_sandbox::{
 use futures_util::future::join_all;
 use tonic::Code;
 
-use crate::support::{Replica, World, asking::retitle, failure, wire::metrics};
+use crate::support::{Replica, World, asking::retitle, failure, residue::nothing_is_left, wire::metrics};
 
 const READERS: usize = 64;
 
@@ -159,15 +159,5 @@ async fn sessions_that_end_and_callers_who_leave_cost_no_lookup_of_others() {
         over.store(true, Ordering::Relaxed);
     };
     tokio::join!(reading, ending);
-    // Nothing is left: no transaction open, no permit out.
-    soon(
-        "nobody has a connection",
-        async || match metrics(replica.ops).await["fbs_router_budget_used{server=\"main\"}"] {
-            0.0 => Ok(()),
-            used => Err(used),
-        },
-    )
-    .await;
-    let open = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'fbs-router' AND xact_start IS NOT NULL";
-    assert_eq!(world.count("postgres", open).await, 0);
+    nothing_is_left(&world.platform.cluster, &[&replica]).await;
 }

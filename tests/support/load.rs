@@ -84,7 +84,8 @@ impl<'l> Load<'l> {
                 outcomes.served.fetch_add(1, Relaxed);
             }
             Err(error) => {
-                if error == failure(NOBODY_KNOWS.0, NOBODY_KNOWS.1) {
+                // A deadline may pass while the answer to COMMIT is on its way.
+                if error == failure(NOBODY_KNOWS.0, NOBODY_KNOWS.1) || error.0 == Code::DeadlineExceeded {
                     outcomes.unknown.lock().unwrap().insert(name);
                 }
                 outcomes.refuse(solution, &error, &before);
