@@ -1,7 +1,7 @@
 # What there is to do here. `make` lists it. Needs Rust; the rest is looked for, and fetched or skipped aloud.
 
 .DEFAULT_GOAL := help
-.PHONY: help dev postgres pgbouncer test python node grpcurl fuzz planted mutants test-pg18 lint features moves bench break setup-doc full
+.PHONY: help dev postgres pgbouncer test python node grpcurl fuzz planted mutants test-pg18 lint features moves torture bench break setup-doc full
 
 CARGO ?= cargo
 ARGS ?=
@@ -63,6 +63,10 @@ features: ## Builds each crate with the features its users choose
 moves: postgres ## MOVES (20) moves of ROWS (10000) documents, with writers, while movers and Postgres are killed
 	FBS_MOVES=$(or $(MOVES),20) FBS_ROWS=$(or $(ROWS),10000) $(CARGO) test --locked --package fbs-router-proto --test e2e -- --nocapture no_write_is_lost_or_doubled
 
+torture: postgres ## MINUTES (10) of faults under callers, from SEED (a random one), and what they were told explained; CHECK=FILE judges a record again
+	FBS_TORTURE_CHECK=$(CHECK) FBS_TORTURE_SEED=$(or $(SEED),$(shell od -An -N4 -tu4 /dev/urandom)) FBS_TORTURE_SECONDS=$$(($(or $(MINUTES),10) * 60)) \
+		$(CARGO) test --locked --package fbs-router-proto --test e2e -- --nocapture --exact torture::what_callers_were_told_under_faults_is_the_history_of_documents
+
 bench: postgres ## Benchmarks, with their peers and limits
 	$(CARGO) run --release --locked --package fbs-router-bench -- $(ARGS)
 
@@ -73,4 +77,4 @@ setup-doc: postgres ## Types what docs/setup.md says, on an empty Postgres
 	@$(CARGO) build --quiet --locked --bin fbs-router
 	@scripts/setup-doc
 
-full: test test-pg18 moves bench ## Everything that takes long
+full: test test-pg18 moves torture bench ## Everything that takes long

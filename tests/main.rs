@@ -51,5 +51,6 @@ mod standby;
 mod states;
 mod support;
 mod tls;
+mod torture;
 mod transport;
 mod workflow;

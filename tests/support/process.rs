@@ -1,6 +1,7 @@
 //! The binary, for what only a process of its own can show.
 
 use std::{
+    io::Write,
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
@@ -36,9 +37,25 @@ fn built(what: &[&str]) -> PathBuf {
     target.join("debug")
 }
 
-/// `fbs-router serve` as a process of its own, and everything that it prints.
+/// Runs a program, passes signals on to it, and kills it when nobody holds the other end of the pipe: whatever ended us.
+const LEASH: &str = r#"
+trap '' HUP INT TERM
+"$0" "$@" </dev/null &
+child=$!
+echo $child >"$LEASH_PID"
+while read -r signal; do
+    if [ "$signal" = end ]; then wait $child; exit $?; fi
+    kill -s "$signal" $child
+done
+kill -s KILL $child 2>/dev/null
+wait $child
+"#;
+
+/// `fbs-router serve` as a process of its own, and everything that it prints. Dropped, it is gone as by kill -9.
 pub(crate) struct Served {
+    /// The shell that holds it.
     process: tokio::process::Child,
+    leash: std::fs::File,
     printed: PathBuf,
     /// Its configuration.
     pub(crate) path: PathBuf,
@@ -49,22 +66,36 @@ pub(crate) struct Served {
 impl Served {
     /// Starts it with a configuration that listens on port 0, and waits until it is SERVING.
     pub(crate) async fn start(configuration: &str, folder: &Path, environment: &[(&str, &str)]) -> Self {
+        let this = Self::start_unready(configuration, folder, environment).await;
+        soon("it is SERVING", async || match this.replica.health("").await {
+            Ok(1) => Ok(()),
+            other => Err(format!("{other:?}")),
+        })
+        .await;
+        this
+    }
+
+    /// As [`Self::start`], waiting only until it listens.
+    pub(crate) async fn start_unready(configuration: &str, folder: &Path, environment: &[(&str, &str)]) -> Self {
         tokio::task::spawn_blocking(binary).await.unwrap();
         let (path, printed) = (folder.join("served.toml"), folder.join("printed"));
         // Its own log says where gRPC is, and nothing where the ops pages are.
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         std::fs::write(&path, configuration.replace("ops = \"127.0.0.1:0\"", &format!("ops = \"{free}\""))).unwrap();
         let file = std::fs::File::create(&printed).unwrap();
-        let process = tokio::process::Command::new(binary())
+        let mut process = tokio::process::Command::new("/bin/sh")
+            .args(["-c", LEASH])
+            .arg(binary())
             .args(["serve", "--allow-unsafe-durability", "--config"])
             .arg(&path)
             .envs(environment.iter().copied())
-            .stdin(std::process::Stdio::null())
+            .env("LEASH_PID", path.with_extension("pid"))
+            .stdin(std::process::Stdio::piped())
             .stdout(file.try_clone().unwrap())
             .stderr(file)
-            .kill_on_drop(true)
             .spawn()
             .unwrap();
+        let leash = std::fs::File::from(process.stdin.take().unwrap().into_owned_fd().unwrap());
         let grpc = soon("it listens", async || {
             let text = std::fs::read_to_string(&printed).unwrap_or_default();
             let line = text.lines().find(|line| line.contains("listening"));
@@ -74,12 +105,7 @@ impl Served {
         })
         .await;
         let replica = Replica::elsewhere(std::net::SocketAddr::from(([127, 0, 0, 1], grpc)), free);
-        soon("it is SERVING", async || match replica.health("").await {
-            Ok(1) => Ok(()),
-            other => Err(format!("{other:?}")),
-        })
-        .await;
-        Self { process, printed, path, replica }
+        Self { process, leash, printed, path, replica }
     }
 
     /// Everything that it has printed.
@@ -97,13 +123,12 @@ impl Served {
 
     /// Of the process.
     pub(crate) fn id(&self) -> u32 {
-        self.process.id().expect("it runs")
+        std::fs::read_to_string(self.path.with_extension("pid")).unwrap().trim().parse().unwrap()
     }
 
     /// Sends it a signal, such as `HUP`.
     pub(crate) fn signal(&self, signal: &str) {
-        let id = self.id().to_string();
-        assert!(Command::new("kill").args([&format!("-{signal}"), &id]).status().unwrap().success());
+        (&self.leash).write_all(format!("{signal}\n").as_bytes()).unwrap();
     }
 
     /// Ends it as SIGTERM does; all that it printed.
@@ -114,8 +139,17 @@ impl Served {
 
     /// Waits until it has ended well by itself; all that it printed.
     pub(crate) async fn stopped(mut self) -> String {
+        self.signal("end");
         let ended = tokio::time::timeout(std::time::Duration::from_secs(10), self.process.wait()).await;
         assert!(ended.expect("an end").unwrap().success(), "{}", self.printed());
         self.printed()
+    }
+
+    /// Ends it as kill -9 does, whatever it is doing.
+    pub(crate) async fn kill(self) {
+        let Self { mut process, leash, .. } = self;
+        drop(leash);
+        let ended = tokio::time::timeout(std::time::Duration::from_secs(10), process.wait()).await;
+        ended.expect("an end").unwrap();
     }
 }

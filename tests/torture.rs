@@ -1,0 +1,198 @@
+//! The history test: callers of many solutions through three routers, while routers, networks, Postgres and databases fail and
+//! solutions move; and everything that the callers were told has to be explained by documents that change a step at a time.
+//!
+//! A minute in the suite; `make torture SEED=7 MINUTES=10` takes longer. The seed fixes the faults and what callers ask for, not
+//! how threads interleave; so a run is recorded, and `make torture CHECK=FILE` judges the record again.
+
+mod checker;
+mod clients;
+mod faults;
+mod history;
+mod invariants;
+mod nemesis;
+mod report;
+mod routers;
+mod solutions;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use fbs_router_sandbox::Implementer;
+use futures_util::future::join_all;
+use prost::Message;
+use tonic::{Response, Status};
+
+use self::{
+    clients::{CLIENTS, Client, canary},
+    history::Line,
+    routers::{ROUTERS, Router},
+    solutions::Solution,
+};
+use crate::support::World;
+
+/// Of whatever has to happen in the end, on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// With databases of their own, besides acme's.
+const DEDICATED: [&str; 3] = ["initech", "umbrella", "hooli"];
+/// In the system database at first; the first moves to and fro.
+const SHARED: [&str; 2] = ["globex", "stark"];
+const MOVING: &str = SHARED[0];
+
+/// The scene, and the account of it.
+struct Torture {
+    world: World,
+    routers: Vec<Router>,
+    /// All that there have been.
+    solutions: Mutex<Vec<Arc<Solution>>>,
+    /// Those that callers ask for now.
+    wanted: Mutex<Vec<Arc<Solution>>>,
+    seed: u64,
+    began: Instant,
+    over: AtomicBool,
+    nonces: AtomicU64,
+    lines: Mutex<Vec<Line>>,
+    violations: Mutex<Vec<String>>,
+    fired: Mutex<BTreeMap<&'static str, usize>>,
+}
+
+impl Torture {
+    async fn start(seed: u64) -> Self {
+        let mut world = World::new().await;
+        // Goes with the server, also if we are killed.
+        world.folder = tempfile::tempdir_in(world.platform.cluster.socket_directory()).unwrap();
+        crate::support::secret_file(&world.folder.path().join("password"), fbs_router_sandbox::platform::PASSWORD);
+        for solution in DEDICATED {
+            world.create_own_database(solution).await;
+        }
+        let routers = join_all((0..ROUTERS).map(|number| Router::start(&world, number))).await;
+        let names = ["acme_corp"].into_iter().chain(DEDICATED).chain(SHARED);
+        let solutions: Vec<_> = names.map(Solution::new).collect();
+        let this = Self {
+            world,
+            routers,
+            solutions: Mutex::new(solutions.clone()),
+            wanted: Mutex::new(solutions),
+            seed,
+            began: Instant::now(),
+            over: AtomicBool::new(false),
+            nonces: AtomicU64::new(1),
+            lines: Mutex::default(),
+            violations: Mutex::default(),
+            fired: Mutex::default(),
+        };
+        // Recorded in its place, before a database of its own appears: from there on it moves only when told.
+        let first = this.routers[0].replica().await.create(MOVING, &canary(MOVING)).await;
+        assert_eq!(first.unwrap().placement, "SYSTEM");
+        this.world.create_own_database(MOVING).await;
+        this
+    }
+
+    fn implementer(&self) -> Implementer<'_> {
+        self.world.platform.implementer()
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.load(Relaxed)
+    }
+
+    fn nonce(&self) -> u64 {
+        self.nonces.fetch_add(1, Relaxed)
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_micros()).unwrap()
+    }
+
+    fn solution(&self, random: &mut fastrand::Rng) -> Arc<Solution> {
+        let wanted = self.wanted.lock().unwrap();
+        Arc::clone(&wanted[random.usize(..wanted.len())])
+    }
+
+    fn record(&self, line: Line) {
+        self.lines.lock().unwrap().push(line);
+    }
+
+    fn violation(&self, what: String) {
+        self.violations.lock().unwrap().push(what);
+    }
+
+    fn fire(&self, fault: &'static str) {
+        *self.fired.lock().unwrap().entry(fault).or_default() += 1;
+    }
+
+    /// Nothing of another solution is in an answer, be it an error.
+    fn look_for_leaks<A: Message>(&self, solution: &str, answer: &Result<Response<A>, Status>) {
+        let bytes = match answer {
+            Ok(answer) => {
+                let mut bytes = answer.get_ref().encode_to_vec();
+                bytes.extend(format!("{:?}", answer.metadata()).into_bytes());
+                bytes
+            }
+            Err(status) => {
+                let mut bytes = format!("{status:?}").into_bytes();
+                bytes.extend(status.details());
+                bytes
+            }
+        };
+        if let Some(foreign) = foreign_canary(&bytes, solution) {
+            self.violation(format!("an answer to {solution} shows {foreign}"));
+        }
+    }
+}
+
+/// A canary that is not this solution's, and what comes behind it.
+fn foreign_canary(bytes: &[u8], solution: &str) -> Option<String> {
+    let (mark, own) = (b"CANARY:", canary(solution));
+    let places = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(mark));
+    let mut foreign = places.filter(|at| !bytes[*at..].starts_with(own.as_bytes()));
+    foreign.next().map(|at| String::from_utf8_lossy(&bytes[at..bytes.len().min(at + 40)]).into_owned())
+}
+
+/// A number in the environment.
+fn asked_for(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().filter(|text| !text.is_empty()).map_or(default, |text| text.parse().expect(name))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_callers_were_told_under_faults_is_the_history_of_documents() {
+    if let Some(file) = std::env::var_os("FBS_TORTURE_CHECK").filter(|file| !file.is_empty()) {
+        let lines = history::read(Path::new(&file));
+        let found = report::judge(&lines);
+        assert!(found.is_empty(), "{} lines\n{}", lines.len(), found.join("\n\n"));
+        println!("{} lines, every document explained", lines.len());
+        return;
+    }
+    let (seed, seconds) = (asked_for("FBS_TORTURE_SEED", 1), asked_for("FBS_TORTURE_SECONDS", 60));
+    println!("FBS_TORTURE_SEED={seed} FBS_TORTURE_SECONDS={seconds}");
+    let torture = Torture::start(seed).await;
+    let story = async {
+        nemesis::go_on(&torture, Duration::from_secs(seconds)).await;
+        torture.over.store(true, Relaxed);
+    };
+    tokio::join!(story, join_all((0..CLIENTS).map(|number| Client::new(&torture, number).go_on())));
+    invariants::liveness(&torture).await;
+    invariants::last_state(&torture).await;
+    invariants::databases(&torture).await;
+    let lines = std::mem::take(&mut *torture.lines.lock().unwrap());
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("torture-{seed}.jsonl"));
+    history::write(&file, &lines);
+    let fired = torture.fired.lock().unwrap().clone();
+    let mut found = report::judge(&lines);
+    found.extend(torture.violations.lock().unwrap().drain(..));
+    found.extend(report::guards(&lines, &fired, seconds));
+    report::print(&lines, &fired);
+    assert!(
+        found.is_empty(),
+        "SEED={seed}, {} findings; again: make torture CHECK={}\n\n{}",
+        found.len(),
+        file.display(),
+        found.join("\n\n")
+    );
+}

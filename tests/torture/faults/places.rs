@@ -1,0 +1,173 @@
+//! Solutions change their places while everything else goes wrong, too: whatever is asked here is asked until it is done.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use fbs_router_proto::{
+    admin::v1::{MoveSolutionRequest, ReleaseSolutionRequest, move_solution_response::Step},
+    router::v1::Placement,
+};
+use fbs_router_sandbox::{eventually, platform::TEMPLATE_DATABASE};
+
+use super::{
+    super::{
+        MOVING, PATIENCE,
+        history::{Call, Line, Outcome},
+        invariants,
+        solutions::Solution,
+    },
+    Torture, pause,
+};
+
+/// Solutions that come and go, of those that callers ask for at a time.
+const GUESTS: usize = 3;
+/// Of one request of an operator; a move may be held up by all that goes on.
+const LIMIT: Duration = Duration::from_secs(15);
+
+/// The solution goes to the other place; now and then what it leaves is removed.
+pub(super) async fn moved(torture: &Torture, random: &mut fastrand::Rng) {
+    let from = eventually("its place is known", PATIENCE, async || invariants::place(torture, MOVING).await).await;
+    let to = if from.is_some() { Placement::System } else { Placement::Dedicated };
+    let request = MoveSolutionRequest { solution: MOVING.into(), to: to.into(), ..Default::default() };
+    walk(torture, &request, random.usize(..)).await;
+    if random.bool() {
+        walk(torture, &MoveSolutionRequest { purge: true, ..request }, random.usize(..)).await;
+    }
+}
+
+/// Has it moved by some router or another, until it is there.
+pub(in super::super) async fn walk(torture: &Torture, request: &MoveSolutionRequest, first: usize) {
+    let turn = AtomicUsize::new(first % torture.routers.len());
+    eventually("a move is made", PATIENCE, async || {
+        let router = &torture.routers[turn.fetch_add(1, Relaxed) % torture.routers.len()];
+        let walking = async {
+            let mut steps = router.admin().move_solution(request.clone()).await?.into_inner();
+            let mut last = None;
+            while let Some(step) = steps.message().await? {
+                last = Some(step);
+            }
+            Ok::<_, tonic::Status>(last)
+        };
+        match tokio::time::timeout(LIMIT, walking).await {
+            Ok(Ok(Some(last))) if last.step() == Step::Done => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+}
+
+/// A database for a solution of which nobody has heard, while its first callers come.
+pub(super) async fn appeared(torture: &Torture, random: &mut fastrand::Rng) {
+    let solution = Solution::new(&format!("fresh_{}", torture.solutions.lock().unwrap().len()));
+    let early = random.bool();
+    if early {
+        invite(torture, &solution);
+        tokio::time::sleep(Duration::from_millis(random.u64(..300))).await;
+    }
+    copied(torture, &own(&solution)).await;
+    if !early {
+        invite(torture, &solution);
+    }
+}
+
+/// A database is gone; an operator gives it up, and the solution begins anew in the system database. When it comes back,
+/// nobody is served from it.
+pub(super) async fn released(torture: &Torture, random: &mut fastrand::Rng) {
+    let solution = Solution::new(&format!("brief_{}", torture.solutions.lock().unwrap().len()));
+    let name = &solution.name;
+    copied(torture, &own(&solution)).await;
+    invite(torture, &solution);
+    eventually("it lives in its own database", PATIENCE, async || match invariants::place(torture, name).await? {
+        Some(_) => Ok(()),
+        None => Err("not yet".to_owned()),
+    })
+    .await;
+    pause(random).await;
+    let nobody_calls = solution.calling.write().await;
+    let called = torture.now();
+    renamed(torture, &own(&solution), &format!("gone_{name}")).await;
+    let turn = AtomicUsize::new(random.usize(..100));
+    eventually("it is released", PATIENCE, async || {
+        let router = &torture.routers[turn.fetch_add(1, Relaxed) % torture.routers.len()];
+        let request = ReleaseSolutionRequest { solution: name.clone(), confirm: name.clone(), app: String::new() };
+        match tokio::time::timeout(LIMIT, router.admin().release_solution(request)).await {
+            Ok(Ok(_)) => Ok(()),
+            // A first answer may have been lost.
+            other => match invariants::place(torture, name).await? {
+                None => Ok(()),
+                Some(_) => Err(format!("{other:?}")),
+            },
+        }
+    })
+    .await;
+    let returned = torture.now();
+    for document in solution.documents() {
+        torture.record(Line {
+            client: 0,
+            solution: name.clone(),
+            document,
+            call: Call::Lose,
+            request_id: String::new(),
+            tries: Vec::new(),
+            outcome: Outcome::Is(None),
+            called,
+            returned,
+        });
+    }
+    solution.next();
+    drop(nobody_calls);
+    pause(random).await;
+    renamed(torture, &format!("gone_{name}"), &own(&solution)).await;
+}
+
+fn own(solution: &Solution) -> String {
+    format!("djo_{}_db", solution.name)
+}
+
+/// Callers ask for it, too, and no longer for the guest who came first.
+fn invite(torture: &Torture, solution: &Arc<Solution>) {
+    torture.solutions.lock().unwrap().push(Arc::clone(solution));
+    let mut wanted = torture.wanted.lock().unwrap();
+    wanted.push(Arc::clone(solution));
+    let is_guest = |of: &Arc<Solution>| of.name.starts_with("fresh_") || of.name.starts_with("brief_");
+    if wanted.iter().filter(|of| is_guest(of)).count() > GUESTS
+        && let Some(first) = wanted.iter().position(is_guest)
+    {
+        wanted.remove(first);
+    }
+}
+
+async fn exists(torture: &Torture, database: &str) -> Result<bool, String> {
+    let sql = format!("SELECT count(*) FROM pg_database WHERE datname = '{database}'");
+    torture.implementer().count("postgres", &sql).await.map(|count| count == 1).map_err(|error| error.to_string())
+}
+
+async fn copied(torture: &Torture, database: &str) {
+    eventually("a database is copied", PATIENCE, async || {
+        if exists(torture, database).await? {
+            return Ok(());
+        }
+        let copied = torture.implementer().copy_database(TEMPLATE_DATABASE, database).await;
+        copied.map_err(|error| error.to_string())
+    })
+    .await;
+}
+
+/// Renames, and goes on where a try was interrupted.
+async fn renamed(torture: &Torture, from: &str, to: &str) {
+    let implementer = torture.implementer();
+    eventually("a database is renamed", PATIENCE, async || {
+        let again = if exists(torture, from).await? {
+            implementer.rename(from, to).await
+        } else {
+            implementer.allow_connections(to, true).await
+        };
+        again.map_err(|error| error.to_string())
+    })
+    .await;
+}

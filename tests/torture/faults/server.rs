@@ -1,0 +1,67 @@
+//! The server of all databases dies or is silent, and dedicated databases are full, closed, renamed, or trade their names.
+
+use fbs_router_sandbox::{eventually, platform::ACME_DATABASE};
+
+use super::{
+    super::{DEDICATED, PATIENCE},
+    Torture, pause,
+};
+
+pub(super) async fn strike(torture: &Torture, fault: &str, random: &mut fastrand::Rng) {
+    let (cluster, implementer) = (&torture.world.platform.cluster, torture.implementer());
+    let own = |solution: &str| format!("djo_{solution}_db");
+    let mut others: Vec<String> = DEDICATED.into_iter().map(own).chain([ACME_DATABASE.to_owned()]).collect();
+    random.shuffle(&mut others);
+    let (database, other) = (others[0].as_str(), others[1].as_str());
+    match fault {
+        "postgres killed" => {
+            cluster.kill().await.unwrap();
+            pause(random).await;
+            cluster.start_again().await.unwrap();
+        }
+        "postgres stopped" => {
+            cluster.stop().await.unwrap();
+            pause(random).await;
+            cluster.start_again().await.unwrap();
+        }
+        "postgres frozen" => {
+            cluster.freeze().await.unwrap();
+            pause(random).await;
+            cluster.thaw().await.unwrap();
+        }
+        "sessions terminated" => {
+            let some = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'fbs_router' AND random() < 0.5";
+            implementer.run("postgres", some).await.unwrap();
+        }
+        "connections limited" => {
+            implementer.limit_connections(database, 0).await.unwrap();
+            pause(random).await;
+            implementer.limit_connections(database, -1).await.unwrap();
+        }
+        "database closed" => {
+            implementer.allow_connections(database, false).await.unwrap();
+            pause(random).await;
+            implementer.allow_connections(database, true).await.unwrap();
+        }
+        "database renamed" => {
+            implementer.rename(database, "elsewhere").await.unwrap();
+            pause(random).await;
+            implementer.rename("elsewhere", database).await.unwrap();
+        }
+        "databases swapped" => {
+            implementer.swap_names(database, other).await.unwrap();
+            pause(random).await;
+            implementer.swap_names(database, other).await.unwrap();
+        }
+        "databases swapped at once" => {
+            for _ in 0..2 {
+                eventually("they trade names", PATIENCE, async || {
+                    implementer.swap_names_at_once(database, other).await
+                })
+                .await;
+                pause(random).await;
+            }
+        }
+        other => panic!("no fault is called {other}"),
+    }
+}

@@ -1,0 +1,171 @@
+//! What has to hold when all has healed: everybody is served, nothing is held, and the databases hold what the callers were
+//! told, once, and nobody else's.
+
+use std::collections::BTreeMap;
+
+use fbs_router_proto::{
+    admin::v1::MoveSolutionRequest,
+    document::v1::{GetDocumentRequest, document_service_client::DocumentServiceClient},
+    router::v1::Placement,
+};
+use fbs_router_sandbox::{eventually, platform::SYSTEM_DATABASE};
+
+use super::{
+    MOVING, PATIENCE, Torture,
+    checker::{Content, Stage},
+    clients::canary,
+    faults,
+    history::{Call, Line, Outcome, Seen},
+    routers::{CONNECTIONS, ROUTERS},
+};
+use crate::support::{asking::creation, draft, reason, within};
+
+/// The solution's own database, if the ledger says that it lives in one.
+pub(super) async fn place(torture: &Torture, solution: &str) -> Result<Option<String>, String> {
+    let sql = "SELECT database_name FROM fbs_router.placement \
+               WHERE company_id = $1 AND app = 'fbs_dms' AND placement = 'DEDICATED'";
+    let told = |error: &dyn std::fmt::Display| error.to_string();
+    let client = torture.world.platform.cluster.connect(SYSTEM_DATABASE).await.map_err(|error| told(&error))?;
+    let row = client.query_opt(sql, &[&solution]).await.map_err(|error| told(&error))?;
+    Ok(row.map(|row| row.get(0)))
+}
+
+/// Every router serves every solution; then nothing is left of what was going on.
+pub(super) async fn liveness(torture: &Torture) {
+    let solutions = torture.solutions.lock().unwrap().clone();
+    for (number, router) in torture.routers.iter().enumerate() {
+        router.is_serving().await;
+        let client = router.replica().await.channel.clone();
+        for solution in &solutions {
+            let name = &solution.name;
+            eventually(&format!("router {number} serves {name} again"), PATIENCE, async || {
+                let mut client = DocumentServiceClient::new(client.clone());
+                let told = |status: tonic::Status| format!("{:?}", reason(&status));
+                let request = creation(name, draft(&canary(name)));
+                let made = client.create_document(within(request)).await.map_err(told)?;
+                let document_id = made.into_inner().document.unwrap().document_id;
+                let request = GetDocumentRequest { solution: name.clone(), document_id, ..Default::default() };
+                client.get_document(within(request)).await.map(drop).map_err(told)
+            })
+            .await;
+        }
+    }
+    let nothing_is_held = format!(
+        "SELECT (SELECT count(*) FROM pg_stat_activity WHERE usename = 'fbs_router' AND state LIKE 'idle in transaction%')
+              + (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory')
+              + (SELECT greatest(count(*) - {}, 0) FROM pg_stat_activity WHERE usename = 'fbs_router')",
+        ROUTERS * CONNECTIONS
+    );
+    eventually("nothing is held", PATIENCE, async || {
+        match torture.implementer().count("postgres", &nothing_is_held).await {
+            Ok(0) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+}
+
+/// Records each document as its database has it.
+pub(super) async fn last_state(torture: &Torture) {
+    let solutions = torture.solutions.lock().unwrap().clone();
+    for solution in solutions {
+        let name = &solution.name;
+        let database = place(torture, name).await.unwrap().unwrap_or_else(|| SYSTEM_DATABASE.to_owned());
+        let client = torture.world.platform.cluster.connect(&database).await.unwrap();
+        let called = torture.now();
+        let sql = "SELECT document_id::text, title, state, delete_time IS NOT NULL, replace(etag::text, '-', '') \
+                   FROM fbs_document.document WHERE company_id = $1";
+        let rows = client.query(sql, &[name]).await.unwrap();
+        let mut found: BTreeMap<String, Seen> = rows
+            .iter()
+            .filter_map(|row| {
+                let nonce = row.get::<_, String>(1).split(' ').next()?.parse().ok()?;
+                let stage = match row.get::<_, i16>(2) {
+                    1 => Stage::Draft,
+                    2 => Stage::Pending,
+                    _ => Stage::Approved,
+                };
+                let content = Content { nonce, stage, deleted: row.get(3) };
+                Some((row.get(0), Seen { content, etag: row.get(4), database: database.clone() }))
+            })
+            .collect();
+        for document in solution.documents() {
+            let outcome = Outcome::Is(found.remove(&document));
+            torture.record(Line {
+                client: 0,
+                solution: name.clone(),
+                document,
+                call: Call::Last,
+                request_id: String::new(),
+                tries: Vec::new(),
+                outcome,
+                called,
+                returned: torture.now(),
+            });
+        }
+        for (document, seen) in found {
+            torture.violation(format!("{name} has {document}, which nobody asked for: {seen:?}"));
+        }
+    }
+}
+
+/// Looks into every database, and into what the routers have printed.
+pub(super) async fn databases(torture: &Torture) {
+    let to = match place(torture, MOVING).await.unwrap() {
+        Some(_) => Placement::Dedicated,
+        None => Placement::System,
+    };
+    let purge = MoveSolutionRequest { solution: MOVING.into(), to: to.into(), purge: true, ..Default::default() };
+    faults::walk(torture, &purge, 0).await;
+    let cluster = &torture.world.platform.cluster;
+    let names = "SELECT datname FROM pg_database WHERE datname LIKE 'djo\\_%' OR datname = 'fbs_system_db' ORDER BY 1";
+    let names = cluster.connect("postgres").await.unwrap().query(names, &[]).await.unwrap();
+    let (mut documents, mut active, mut requests) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    for name in names.iter().map(|row| row.get::<_, String>(0)) {
+        let client = cluster.connect(&name).await.unwrap();
+        let foreign = "SELECT count(*) FROM fbs_document.document WHERE position('CANARY:' || company_id || ':' IN title) = 0 \
+                       OR ($1 <> 'fbs_system_db' AND 'djo_' || company_id || '_db' <> $1)";
+        let foreign: i64 = client.query_one(foreign, &[&name]).await.unwrap().get(0);
+        if foreign > 0 {
+            torture.violation(format!("{foreign} rows of {name} belong elsewhere"));
+        }
+        // What a fence closes is a source that was left, or a database that was given up.
+        let served = "SELECT d.company_id, d.document_id::text FROM fbs_document.document AS d \
+                      LEFT JOIN fbs_router.fence AS f USING (company_id) \
+                      WHERE f.state = 'ACTIVE' OR (f.state IS NULL AND $1 = 'fbs_system_db')";
+        for row in client.query(served, &[&name]).await.unwrap() {
+            let key: (String, String) = (row.get(0), row.get(1));
+            documents.entry(key).or_insert_with(Vec::new).push(name.clone());
+        }
+        let fences = "SELECT company_id, state FROM fbs_router.fence";
+        for row in client.query(fences, &[]).await.unwrap() {
+            let (solution, state): (String, String) = (row.get(0), row.get(1));
+            match &*state {
+                "ACTIVE" => active.entry(solution).or_insert_with(Vec::new).push(name.clone()),
+                "MOVED" => {}
+                other => torture.violation(format!("the fence of {solution} in {name} is {other}")),
+            }
+        }
+        // Each change is audited where it is made, once; what is audited stays where it is when its solution moves.
+        let audit = "SELECT company_id, request_id::text FROM fbs_router.audit WHERE request_id IS NOT NULL";
+        for row in client.query(audit, &[]).await.unwrap() {
+            let key: (String, String) = (row.get(0), row.get(1));
+            requests.entry(key).or_insert_with(Vec::new).push(name.clone());
+        }
+    }
+    for (what, places) in documents.iter().chain(&requests).filter(|(_, places)| places.len() > 1) {
+        torture.violation(format!("{what:?} is there twice: {places:?}"));
+    }
+    for (solution, places) in active.iter().filter(|(_, places)| places.len() > 1) {
+        torture.violation(format!("{solution} is served from more than one place: {places:?}"));
+    }
+    for (number, router) in torture.routers.iter().enumerate() {
+        let printed = router.printed().await;
+        if let Some(line) = printed.lines().find(|line| line.contains("CANARY:") || line.contains("panicked")) {
+            torture.violation(format!("router {number} printed: {line}"));
+        }
+    }
+    if requests.is_empty() {
+        torture.violation("nothing was audited".to_owned());
+    }
+}
