@@ -28,7 +28,7 @@ const SERVER: [&str; 9] = [
     "databases swapped",
     "databases swapped at once",
 ];
-const PLACES: [&str; 3] = ["moved", "database appeared", "released"];
+const PLACES: [&str; 4] = ["moved", "database appeared", "moved", "released"];
 
 /// What must have happened in ten minutes.
 pub(super) fn all() -> Vec<&'static str> {
@@ -52,7 +52,7 @@ async fn lane(torture: &Torture, faults: &[&'static str], number: u64, until: In
         let mut deck = faults.to_vec();
         random.shuffle(&mut deck);
         for fault in deck {
-            pause(&mut random).await;
+            quiet(&mut random).await;
             if Instant::now() >= until {
                 return;
             }
@@ -62,7 +62,12 @@ async fn lane(torture: &Torture, faults: &[&'static str], number: u64, until: In
     }
 }
 
-/// How long a fault lasts, and how long it is quiet: what goes on meanwhile is the point.
+/// How long a fault lasts: what goes on meanwhile is the point.
 pub(super) async fn pause(random: &mut fastrand::Rng) {
     tokio::time::sleep(Duration::from_millis(random.u64(200..1500))).await;
+}
+
+/// How long nothing is done in a lane: something has to be served, too.
+async fn quiet(random: &mut fastrand::Rng) {
+    tokio::time::sleep(Duration::from_millis(random.u64(200..3000))).await;
 }

@@ -82,7 +82,7 @@ pub(super) fn guards(lines: &[Line], fired: &BTreeMap<&'static str, usize>, seco
     let seconds = usize::try_from(seconds).unwrap();
     let of = |name: &str| fired.get(name).copied().unwrap_or_default();
     let mut guards = vec![
-        ("calls that were served", counts.ok, seconds * 8),
+        ("calls that were served", counts.ok, seconds * 4),
         ("changes of which nobody knows", counts.unknown, seconds / 30),
         ("tries on a second router", counts.elsewhere, seconds / 6),
         ("moves", of("moved"), seconds / 60),
