@@ -72,7 +72,8 @@ pub(super) enum What {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Op {
     pub(super) what: What,
-    /// Which line of the history it comes from. What a change answered comes after the change of the same line.
+    /// Which line of the history it comes from. What a change answered comes after the change of the same line; and a change
+    /// that may have been made by an earlier try comes after the refusal of a later one, which would have found it made.
     pub(super) line: usize,
     pub(super) called: u64,
     pub(super) returned: u64,
@@ -190,8 +191,12 @@ pub(super) fn check(ops: &[Op]) -> Verdict {
 
 /// What has to come before it besides what was over before it was called.
 fn needed(ops: &[Op], op: &Op) -> Option<usize> {
-    let answers = matches!(op.what, What::Seen(_));
-    answers.then(|| ops.iter().position(|other| other.is_change() && other.line == op.line)).flatten()
+    let of = |is: fn(&Op) -> bool| ops.iter().position(|other| other.line == op.line && is(other));
+    match op.what {
+        What::Seen(_) => of(Op::is_change),
+        What::Applied { .. } => of(|other| matches!(other.what, What::Refused { .. })),
+        What::Refused { .. } | What::Unlisted => None,
+    }
 }
 
 /// Drops what is not needed for it to fail: first what somebody saw, then changes of whose outcome nobody speaks, so that what

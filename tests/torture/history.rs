@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::checker::{Change, Content, NEVER, Op, Refusal, What};
 
-/// What a caller asks for. An etag is one that somebody has seen.
+/// What a caller asks for. An etag is one that somebody has seen, or empty: whatever the document is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) enum Call {
     Create {
@@ -128,7 +128,7 @@ impl Line {
             }
             (Some(change), Outcome::Refused(refusal)) => {
                 let mut ops = vec![at(What::Refused { change, read, refusal: *refusal }, self.returned)];
-                // An earlier try may still be on its way.
+                // An earlier try may still be on its way; it has not been made, or this one would have found it.
                 if self.tries.len() > 1 {
                     ops.push(at(What::Applied { change, read }, NEVER));
                 }

@@ -123,6 +123,22 @@ fn what_a_change_answers_was_so_after_it() {
 }
 
 #[test]
+fn a_repeat_that_is_refused_says_that_it_had_not_been_made() {
+    let repeated = |after: What| {
+        let late = refused(Change::Update(2), Some(draft(1)), Refusal::EtagMismatch);
+        let mut ops = history(&[(created(1), 0, 1), (updated(2, 1), 2, NEVER), (late, 2, 9), (after, 10, 11)]);
+        ops[2].line = 1;
+        check(&ops) == Verdict::Legal
+    };
+    // Its etag was refused although nobody else had changed anything.
+    assert!(!repeated(seen(1)) && !repeated(seen(2)));
+    let early = refused(Change::Create(1), None, Refusal::NotFound);
+    let mut ops = history(&[(created(1), 0, NEVER), (early, 0, 9)]);
+    ops[1].line = 0;
+    assert!(matches!(check(&ops), Verdict::Illegal(_)), "no creation is refused so");
+}
+
+#[test]
 fn the_smallest_history_that_fails_keeps_what_was_read_with_who_wrote_it() {
     let ops = history(&[
         (created(1), 0, 1),
