@@ -16,9 +16,10 @@ mod solutions;
 
 use std::{
     collections::BTreeMap,
+    fmt::Display,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -39,6 +40,8 @@ use crate::support::World;
 
 /// Of whatever has to happen in the end, on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(90);
+/// Of one thing that is asked while others go wrong; a move may be held up by them.
+const ANSWER: Duration = Duration::from_secs(15);
 /// With databases of their own, besides acme's.
 const DEDICATED: [&str; 3] = ["initech", "umbrella", "hooli"];
 /// In the system database at first; the first moves to and fro.
@@ -56,6 +59,8 @@ struct Torture {
     seed: u64,
     began: Instant,
     over: AtomicBool,
+    /// Since when nothing goes wrong any more.
+    healed: OnceLock<Instant>,
     nonces: AtomicU64,
     lines: Mutex<Vec<Line>>,
     violations: Mutex<Vec<String>>,
@@ -82,6 +87,7 @@ impl Torture {
             seed,
             began: Instant::now(),
             over: AtomicBool::new(false),
+            healed: OnceLock::new(),
             nonces: AtomicU64::new(1),
             lines: Mutex::default(),
             violations: Mutex::default(),
@@ -113,6 +119,20 @@ impl Torture {
     fn solution(&self, random: &mut fastrand::Rng) -> Arc<Solution> {
         let wanted = self.wanted.lock().unwrap();
         Arc::clone(&wanted[random.usize(..wanted.len())])
+    }
+
+    /// Asks until it is done. While things go wrong nobody promises that anything is; afterwards it has to be, soon.
+    async fn insist<E: Display>(&self, what: &str, mut ask: impl AsyncFnMut() -> Result<(), E>) {
+        loop {
+            let told = match tokio::time::timeout(ANSWER, ask()).await {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "no answer".to_owned(),
+            };
+            let patient = self.healed.get().is_none_or(|healed| healed.elapsed() < PATIENCE);
+            assert!(patient, "not within {PATIENCE:?} after all has healed: {what}; last state: {told}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     fn record(&self, line: Line) {

@@ -264,8 +264,8 @@ impl<'t> Client<'t> {
                         tried.answer = Some(Err(*refusal));
                         return tried;
                     }
-                    // What the transport says of a connection that broke.
-                    let broke = reason.is_empty() && code == Code::Unknown && status.message().contains("transport");
+                    // What the transport makes of a connection that broke, or that a router which is stopped closes.
+                    let broke = reason.is_empty() && std::error::Error::source(&status).is_some();
                     if !broke && !ALLOWED.iter().any(|allowed| *allowed == (code, &*reason)) {
                         self.torture.violation(format!("{solution} was refused by {at}: {status:?}"));
                     }

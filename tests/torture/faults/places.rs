@@ -12,11 +12,11 @@ use fbs_router_proto::{
     admin::v1::{MoveSolutionRequest, ReleaseSolutionRequest, move_solution_response::Step},
     router::v1::Placement,
 };
-use fbs_router_sandbox::{eventually, platform::TEMPLATE_DATABASE};
+use fbs_router_sandbox::platform::TEMPLATE_DATABASE;
 
 use super::{
     super::{
-        MOVING, PATIENCE,
+        MOVING,
         history::{Call, Line, Outcome},
         invariants,
         solutions::Solution,
@@ -26,13 +26,16 @@ use super::{
 
 /// Solutions that come and go, of those that callers ask for at a time.
 const GUESTS: usize = 3;
-/// Of one request of an operator; a move may be held up by all that goes on.
-const LIMIT: Duration = Duration::from_secs(15);
 
 /// The solution goes to the other place; now and then what it leaves is removed.
 pub(super) async fn moved(torture: &Torture, random: &mut fastrand::Rng) {
-    let from = eventually("its place is known", PATIENCE, async || invariants::place(torture, MOVING).await).await;
-    let to = if from.is_some() { Placement::System } else { Placement::Dedicated };
+    let mut to = Placement::Unspecified;
+    let ask = async || {
+        let dedicated = invariants::place(torture, MOVING).await?.is_some();
+        to = if dedicated { Placement::System } else { Placement::Dedicated };
+        Ok::<_, String>(())
+    };
+    torture.insist("its place is known", ask).await;
     let request = MoveSolutionRequest { solution: MOVING.into(), to: to.into(), ..Default::default() };
     walk(torture, &request, random.usize(..)).await;
     if random.bool() {
@@ -43,22 +46,23 @@ pub(super) async fn moved(torture: &Torture, random: &mut fastrand::Rng) {
 /// Has it moved by some router or another, until it is there.
 pub(in super::super) async fn walk(torture: &Torture, request: &MoveSolutionRequest, first: usize) {
     let turn = AtomicUsize::new(first % torture.routers.len());
-    eventually("a move is made", PATIENCE, async || {
-        let router = &torture.routers[turn.fetch_add(1, Relaxed) % torture.routers.len()];
-        let walking = async {
-            let mut steps = router.admin().move_solution(request.clone()).await?.into_inner();
-            let mut last = None;
-            while let Some(step) = steps.message().await? {
-                last = Some(step);
+    torture
+        .insist("a move is made", async || {
+            let router = &torture.routers[turn.fetch_add(1, Relaxed) % torture.routers.len()];
+            let walking = async {
+                let mut steps = router.admin().move_solution(request.clone()).await?.into_inner();
+                let mut last = None;
+                while let Some(step) = steps.message().await? {
+                    last = Some(step);
+                }
+                Ok::<_, tonic::Status>(last)
+            };
+            match walking.await {
+                Ok(Some(last)) if last.step() == Step::Done => Ok(()),
+                other => Err(format!("{other:?}")),
             }
-            Ok::<_, tonic::Status>(last)
-        };
-        match tokio::time::timeout(LIMIT, walking).await {
-            Ok(Ok(Some(last))) if last.step() == Step::Done => Ok(()),
-            other => Err(format!("{other:?}")),
-        }
-    })
-    .await;
+        })
+        .await;
 }
 
 /// A database for a solution of which nobody has heard, while its first callers come.
@@ -82,29 +86,31 @@ pub(super) async fn released(torture: &Torture, random: &mut fastrand::Rng) {
     let name = &solution.name;
     copied(torture, &own(&solution)).await;
     invite(torture, &solution);
-    eventually("it lives in its own database", PATIENCE, async || match invariants::place(torture, name).await? {
-        Some(_) => Ok(()),
-        None => Err("not yet".to_owned()),
-    })
-    .await;
+    torture
+        .insist("it lives in its own database", async || match invariants::place(torture, name).await? {
+            Some(_) => Ok(()),
+            None => Err("not yet".to_owned()),
+        })
+        .await;
     pause(random).await;
     let nobody_calls = solution.calling.write().await;
     let called = torture.now();
     renamed(torture, &own(&solution), &format!("gone_{name}")).await;
     let turn = AtomicUsize::new(random.usize(..100));
-    eventually("it is released", PATIENCE, async || {
-        let router = &torture.routers[turn.fetch_add(1, Relaxed) % torture.routers.len()];
-        let request = ReleaseSolutionRequest { solution: name.clone(), confirm: name.clone(), app: String::new() };
-        match tokio::time::timeout(LIMIT, router.admin().release_solution(request)).await {
-            Ok(Ok(_)) => Ok(()),
-            // A first answer may have been lost.
-            other => match invariants::place(torture, name).await? {
-                None => Ok(()),
-                Some(_) => Err(format!("{other:?}")),
-            },
-        }
-    })
-    .await;
+    torture
+        .insist("it is released", async || {
+            let router = &torture.routers[turn.fetch_add(1, Relaxed) % torture.routers.len()];
+            let request = ReleaseSolutionRequest { solution: name.clone(), confirm: name.clone(), app: String::new() };
+            match router.admin().release_solution(request).await {
+                Ok(_) => Ok(()),
+                // A first answer may have been lost.
+                other => match invariants::place(torture, name).await? {
+                    None => Ok(()),
+                    Some(_) => Err(format!("{other:?}")),
+                },
+            }
+        })
+        .await;
     let returned = torture.now();
     for document in solution.documents() {
         torture.record(Line {
@@ -148,26 +154,28 @@ async fn exists(torture: &Torture, database: &str) -> Result<bool, String> {
 }
 
 async fn copied(torture: &Torture, database: &str) {
-    eventually("a database is copied", PATIENCE, async || {
-        if exists(torture, database).await? {
-            return Ok(());
-        }
-        let copied = torture.implementer().copy_database(TEMPLATE_DATABASE, database).await;
-        copied.map_err(|error| error.to_string())
-    })
-    .await;
+    torture
+        .insist("a database is copied", async || {
+            if exists(torture, database).await? {
+                return Ok(());
+            }
+            let copied = torture.implementer().copy_database(TEMPLATE_DATABASE, database).await;
+            copied.map_err(|error| error.to_string())
+        })
+        .await;
 }
 
 /// Renames, and goes on where a try was interrupted.
 async fn renamed(torture: &Torture, from: &str, to: &str) {
     let implementer = torture.implementer();
-    eventually("a database is renamed", PATIENCE, async || {
-        let again = if exists(torture, from).await? {
-            implementer.rename(from, to).await
-        } else {
-            implementer.allow_connections(to, true).await
-        };
-        again.map_err(|error| error.to_string())
-    })
-    .await;
+    torture
+        .insist("a database is renamed", async || {
+            let again = if exists(torture, from).await? {
+                implementer.rename(from, to).await
+            } else {
+                implementer.allow_connections(to, true).await
+            };
+            again.map_err(|error| error.to_string())
+        })
+        .await;
 }
