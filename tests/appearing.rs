@@ -96,3 +96,23 @@ async fn a_database_that_another_router_takes_over_during_the_look_is_no_conflic
         }
     }
 }
+
+/// Whoever took it over has died, and its fence can be read and not be opened: that is no conflict between ledger and database.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fence_that_cannot_be_opened_yet_is_no_conflict() {
+    let world = World::new().await;
+    let replica = world.replica().await;
+    world.create_own_database("initech").await;
+    let holder = world.platform.cluster.connect("djo_initech_db").await.unwrap();
+    holder.batch_execute("BEGIN; LOCK TABLE fbs_router.fence IN SHARE MODE").await.unwrap();
+    let recorded = "SELECT count(*) FROM fbs_router.placement WHERE company_id = 'initech' AND placement = 'DEDICATED'";
+    for turn in 0..3 {
+        let (code, reason) = replica.create("initech", "too early").await.unwrap_err();
+        assert!(code != tonic::Code::FailedPrecondition, "{turn}: {code:?} {reason}");
+    }
+    assert_eq!(world.count("fbs_system_db", recorded).await, 1);
+    assert_eq!(world.rows("djo_initech_db", "initech").await, 0);
+    holder.batch_execute("ROLLBACK").await.unwrap();
+    soon("it is served", async || replica.create("initech", "in time").await.map(drop).map_err(|error| error.1)).await;
+    assert_eq!(world.rows("djo_initech_db", "initech").await, 1);
+}

@@ -265,7 +265,8 @@ impl Router {
     async fn undecided(self: &Arc<Self>, ask: &Ask<'_>) -> Result<Standing> {
         if ask.is_documents {
             // A fence that is merely not open yet is opened: it is no conflict.
-            self.look_for(&Ask { intent: Intent::Look, ..*ask }).await;
+            // What could not be looked at is told by what is asked below.
+            let _seen = self.look_for(&Ask { intent: Intent::Look, ..*ask }).await;
         }
         let served = match self.resolve(ask).await {
             Ok(route) if route.placement == Placement::System => return Ok(Standing::System),

@@ -55,6 +55,8 @@ struct Tries {
     made: u32,
     /// The last route that a fence did not agree with: the ledger was read again since.
     refused: Option<(Placement, Epoch)>,
+    /// Why the fence that refused could not be seen, or opened.
+    unseen: Option<Error>,
 }
 
 impl Router {
@@ -208,6 +210,10 @@ impl Session {
                 // over, and its own, whose fence nobody has opened yet.
                 let refused = Some((self.route.placement, self.route.epoch));
                 if tries.refused == refused {
+                    // It was not seen between the two, or not opened although it is merely not open yet.
+                    if let Some(error) = tries.unseen.take() {
+                        return Err(error);
+                    }
                     let what = "the fence of the database does not admit the route of the ledger";
                     let error = Error::PlacementConflict(what);
                     self.router.alarms.refused(&self.route.app, &self.solution, &error);
@@ -217,7 +223,8 @@ impl Session {
                     return Err(Error::RouteUnknown("the placement keeps changing"));
                 }
                 tries.refused = refused;
-                self.reroute().await
+                tries.unseen = self.reroute().await?;
+                Ok(())
             }
             Failed::Absent(error) | Failed::Lost(error) | Failed::Conflict(error) if last => Err(error),
             Failed::Absent(_) => {
@@ -244,15 +251,18 @@ impl Session {
         }
     }
 
-    /// The fence disagreed: read the ledger, look at the fence itself, and go where the ledger says.
-    async fn reroute(&mut self) -> Result<()> {
+    /// The fence disagreed: read the ledger, look at the fence itself, and go where the ledger says. Why the fence could not
+    /// be seen, or opened: somebody else may have opened it, so that is told only if it refuses again.
+    async fn reroute(&mut self) -> Result<Option<Error>> {
         if self.router.ledger_pulse.fresh(self.call.deadline).await.is_err() {
             return Err(Error::RouteUnknown("the fence refused and the ledger cannot be read"));
         }
+        let mut unseen = None;
         if self.route.placement == Placement::Dedicated {
-            self.router.reopen(&self.call, &self.solution).await;
+            unseen = self.router.reopen(&self.call, &self.solution).await.err();
         }
-        self.find_route().await
+        self.find_route().await?;
+        Ok(unseen)
     }
 
     async fn find_route(&mut self) -> Result<()> {
@@ -265,15 +275,15 @@ impl Session {
 
 impl Tries {
     fn new() -> Self {
-        Self { began: tokio::time::Instant::now(), made: 0, refused: None }
+        Self { began: tokio::time::Instant::now(), made: 0, refused: None, unseen: None }
     }
 }
 
 impl Router {
     /// Looks at the fence of a dedicated database that refused, so that the decision sees it and opens it if it is
     /// merely not open yet.
-    async fn reopen(self: &Arc<Self>, call: &Call, solution: &SolutionId) {
+    async fn reopen(self: &Arc<Self>, call: &Call, solution: &SolutionId) -> Result<()> {
         let ask = Ask { intent: Intent::Look, ..Ask::about(call, solution, self.naming.documents_app(), true) };
-        self.look_for(&ask).await;
+        self.look_for(&ask).await
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Ask, Intent, STEPS};
 use crate::{
-    domain::Deadline,
+    domain::{Deadline, Error, Result},
     routing::{
         decide::{Need, Trace, Verdict, decide},
         evidence::{Found, Inside, LedgerSays, Presence},
@@ -42,12 +42,16 @@ impl Router {
                 sees_all: true,
                 deadline: Deadline::after(router.settings.scan_timeout),
             };
-            router.look_for(&ask).await;
+            // For nobody: whoever needs it looks again, and is told.
+            let _seen = router.look_for(&ask).await;
         });
     }
 
     /// Looks at a pair's own database and does what follows, for nobody in particular.
-    pub(in crate::routing) async fn look_for(self: &Arc<Self>, ask: &Ask<'_>) {
+    ///
+    /// # Errors
+    /// It could not be looked at, or what follows could not be done: so nothing is known of its fence.
+    pub(in crate::routing) async fn look_for(self: &Arc<Self>, ask: &Ask<'_>) -> Result<()> {
         let mut gathered = Gathered::new(None);
         for _ in 0..STEPS {
             let table = self.table.load_full();
@@ -55,20 +59,21 @@ impl Router {
             // The point of this call is to look.
             if let (Presence::Present(found), Inside::NotLooked) = (&evidence.presence, &evidence.inside) {
                 let found = found.clone();
-                if self.fetch(Need::Inside(found), ask, &table, &mut gathered).await.is_err() {
-                    return;
-                }
+                self.fetch(Need::Inside(found), ask, &table, &mut gathered).await?;
                 evidence = self.evidence(&table, ask, &gathered);
             }
-            let step = match decide(&evidence, &mut Trace::default()) {
-                Verdict::Need(need) => self.fetch(need, ask, &table, &mut gathered).await,
-                Verdict::Act(act) => self.act(act, ask, &table, &mut gathered).await,
-                Verdict::Dedicated => return drop(self.dedicated(ask, &table, &gathered).await),
-                Verdict::System { .. } | Verdict::Refused(_) => return,
-            };
-            if step.is_err() {
-                return;
+            match decide(&evidence, &mut Trace::default()) {
+                Verdict::Need(need) => self.fetch(need, ask, &table, &mut gathered).await?,
+                Verdict::Act(act) => self.act(act, ask, &table, &mut gathered).await?,
+                Verdict::Dedicated => {
+                    if let Inside::NotEntered(error) = &evidence.inside {
+                        return Err(error.clone());
+                    }
+                    return self.dedicated(ask, &table, &gathered).await.map(drop);
+                }
+                Verdict::System { .. } | Verdict::Refused(_) => return Ok(()),
             }
         }
+        Err(Error::RouteUnknown("ledger, catalog and databases keep changing"))
     }
 }
