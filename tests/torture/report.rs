@@ -85,7 +85,7 @@ pub(super) fn guards(lines: &[Line], fired: &BTreeMap<&'static str, usize>, seco
         ("calls that were served", counts.ok, seconds * 4),
         ("changes of which nobody knows", counts.unknown, seconds / 30),
         ("tries on a second router", counts.elsewhere, seconds / 6),
-        ("moves", of("moved"), seconds / 60),
+        ("moves", of("moved"), seconds.div_ceil(120)),
     ];
     // Of a minute, every fault of one kind at least once; of ten, all of them.
     let expected = if seconds >= 600 { nemesis::all() } else { nemesis::of_a_minute() };
