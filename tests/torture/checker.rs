@@ -127,20 +127,24 @@ impl Op {
         matches!(self.what, What::Applied { .. })
     }
 
-    /// What the document is after it, where that can be told without knowing what it was.
-    fn product(&self) -> Option<Content> {
-        let What::Applied { change, read } = self.what else { return None };
-        match change {
-            Change::Create(_) => change.apply(None, None).ok()?,
-            _ => change.apply(read, read).ok()?,
+    /// The document that it speaks of.
+    fn spoken_of(&self) -> Option<Content> {
+        match self.what {
+            What::Applied { read, .. } | What::Refused { read, .. } => read,
+            What::Seen(seen) => seen,
+            What::Unlisted => None,
         }
     }
 
-    fn mentions(&self, content: Content) -> bool {
-        match self.what {
-            What::Applied { read, .. } | What::Refused { read, .. } => read == Some(content),
-            What::Seen(seen) => seen == Some(content),
-            What::Unlisted => false,
+    /// Whether another one would fail for the mere reason that this change is left out.
+    fn is_missed_by(&self, other: &Self) -> bool {
+        let What::Applied { change, read } = self.what else { return false };
+        match change {
+            Change::Create(_) if self.returned != NEVER => true,
+            Change::Create(nonce) | Change::Update(nonce) => other.spoken_of().is_some_and(|of| of.nonce == nonce),
+            // A refusal without an etag may be due to any of these.
+            _ if matches!(other.what, What::Refused { read: None, .. } | What::Seen(None) | What::Unlisted) => true,
+            _ => change.apply(read, read).is_ok_and(|product| product.is_some() && product == other.spoken_of()),
         }
     }
 }
@@ -213,8 +217,7 @@ pub(super) fn smallest(ops: &[Op]) -> Vec<Op> {
                 }
                 let mut without = left.clone();
                 let op = without.remove(at);
-                let missed =
-                    changes && op.product().is_none_or(|product| without.iter().any(|other| other.mentions(product)));
+                let missed = without.iter().any(|other| op.is_missed_by(other));
                 if !missed && matches!(check(&without), Verdict::Illegal(_)) {
                     (left, again) = (without, true);
                 }
