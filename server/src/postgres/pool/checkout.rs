@@ -151,12 +151,12 @@ impl Pools {
         if metrics.recycle_count > 0
             && let Some(facts) = pool.facts.load_full()
         {
-            if pool.is_doubtful() && !self.answers(pool, &object).await {
-                drop(Object::take(object));
+            let object = if pool.is_doubtful() { self.ask(pool, object).await } else { Some(object) };
+            let Some(object) = object else {
                 // Those that were opened with it lead nowhere as well.
                 self.distrust(target, asked);
                 return Ok(Got::Nothing);
-            }
+            };
             return Ok(Got::Connection(Proved { object, facts }));
         }
         if metrics.recycle_count == 0 {
@@ -177,14 +177,15 @@ impl Pools {
         }
     }
 
-    /// Whether there is somebody at the other end.
-    async fn answers(&self, pool: &DatabasePool, object: &Object) -> bool {
-        let answer = timeout(self.settings.load().recycle, object.batch_execute("")).await;
-        let answers = matches!(answer, Ok(Ok(())));
-        if answers {
-            pool.answered();
+    /// The connection, if there is somebody at the other end. Whoever leaves in between leaves it closed.
+    async fn ask(&self, pool: &DatabasePool, object: Object) -> Option<Object> {
+        let mut unproved = Unproved(Some(object));
+        let answer = timeout(self.settings.load().recycle, unproved.0.as_ref()?.batch_execute("")).await;
+        if !matches!(answer, Ok(Ok(()))) {
+            return None;
         }
-        answers
+        pool.answered();
+        unproved.0.take()
     }
 
     /// What everybody is told at the moment who has no connection yet.
