@@ -42,6 +42,7 @@ mod renaming;
 mod repeats;
 mod rls;
 mod roles;
+mod rolling;
 mod routing;
 mod search;
 mod secrecy;
