@@ -77,4 +77,5 @@ setup-doc: postgres ## Types what docs/setup.md says, on an empty Postgres
 	@$(CARGO) build --quiet --locked --bin fbs-router
 	@scripts/setup-doc
 
-full: test test-pg18 moves torture bench ## Everything that takes long
+full: ## Everything that takes long (hours), and a page that sums it up; PARTS for some of it
+	scripts/full $(PARTS)
