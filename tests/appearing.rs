@@ -4,8 +4,9 @@ use fbs_router_proto::router::v1::candidate::Reason;
 use std::time::Duration;
 
 use fbs_router_sandbox::{Mode, soon};
+use tonic::Code;
 
-use crate::support::World;
+use crate::support::{World, failure};
 
 const PATIENT: &str = "[pool]\nwait = \"12s\"\ncreate = \"12s\"\n";
 
@@ -103,16 +104,16 @@ async fn a_fence_that_cannot_be_opened_yet_is_no_conflict() {
     let world = World::new().await;
     let replica = world.replica().await;
     world.create_own_database("initech").await;
-    let holder = world.platform.cluster.connect("djo_initech_db").await.unwrap();
-    holder.batch_execute("BEGIN; LOCK TABLE fbs_router.fence IN SHARE MODE").await.unwrap();
+    let full = "CREATE FUNCTION public.full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                RAISE EXCEPTION USING ERRCODE = '53100', MESSAGE = 'no room'; END $$; \
+                CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE ON fbs_router.fence EXECUTE FUNCTION public.full()";
+    world.run("djo_initech_db", full).await;
     let recorded = "SELECT count(*) FROM fbs_router.placement WHERE company_id = 'initech' AND placement = 'DEDICATED'";
     for turn in 0..3 {
-        let (code, reason) = replica.create("initech", "too early").await.unwrap_err();
-        assert!(code != tonic::Code::FailedPrecondition, "{turn}: {code:?} {reason}");
+        let refused = replica.create("initech", "too early").await.unwrap_err();
+        assert_eq!(refused, failure(Code::ResourceExhausted, "STORAGE_FULL"), "{turn}");
+        assert_eq!(world.count("fbs_system_db", recorded).await, 1);
     }
-    assert_eq!(world.count("fbs_system_db", recorded).await, 1);
-    assert_eq!(world.rows("djo_initech_db", "initech").await, 0);
-    holder.batch_execute("ROLLBACK").await.unwrap();
-    soon("it is served", async || replica.create("initech", "in time").await.map(drop).map_err(|error| error.1)).await;
-    assert_eq!(world.rows("djo_initech_db", "initech").await, 1);
+    world.run("djo_initech_db", "DROP TRIGGER full_disk ON fbs_router.fence; DROP FUNCTION public.full()").await;
+    assert_eq!(replica.create("initech", "in time").await.unwrap().database, "djo_initech_db");
 }
