@@ -1,7 +1,7 @@
 # What there is to do here. `make` lists it. Needs Rust; the rest is looked for, and fetched or skipped aloud.
 
 .DEFAULT_GOAL := help
-.PHONY: help dev postgres pgbouncer test python node grpcurl fuzz planted mutants test-pg18 lint features moves torture bench break setup-doc full
+.PHONY: help dev postgres pgbouncer test python node grpcurl fuzz planted mutants test-pg18 lint features moves torture cuts bench break setup-doc full
 
 CARGO ?= cargo
 ARGS ?=
@@ -66,6 +66,9 @@ moves: postgres ## MOVES (20) moves of ROWS (10000) documents, with writers, whi
 torture: postgres ## MINUTES (10) of faults under callers, from SEED (a random one), and what they were told explained; CHECK=FILE judges a record again
 	FBS_TORTURE_CHECK=$(CHECK) FBS_TORTURE_SEED=$(or $(SEED),$(shell od -An -N4 -tu4 /dev/urandom)) FBS_TORTURE_SECONDS=$$(($(or $(MINUTES),10) * 60)) \
 		$(CARGO) test --locked --package fbs-router-proto --test e2e -- --nocapture --exact torture::what_callers_were_told_under_faults_is_the_history_of_documents
+
+cuts: postgres ## Cuts the connection to Postgres after every single byte of every RPC
+	FBS_CUTS=all $(CARGO) test --locked --package fbs-router-proto --test e2e -- --nocapture every_call::
 
 bench: postgres ## Benchmarks, with their peers and limits
 	$(CARGO) run --release --locked --package fbs-router-bench -- $(ARGS)

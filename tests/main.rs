@@ -20,6 +20,7 @@ mod client;
 mod content;
 mod dashboard;
 mod documents;
+mod every_call;
 mod faults;
 mod guards;
 mod herd;

@@ -7,6 +7,7 @@ pub(crate) mod asking;
 pub(crate) mod authority;
 pub(crate) mod callers;
 mod calls;
+pub(crate) mod in_process;
 pub(crate) mod load;
 pub(crate) mod methods;
 pub(crate) mod process;

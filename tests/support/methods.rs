@@ -7,6 +7,8 @@ use prost::bytes::{Buf, BufMut, Bytes};
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 use tonic::{
     Request, Status,
+    body::Body,
+    client::GrpcService,
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
 };
 
@@ -76,15 +78,24 @@ impl Decoder for Raw {
 impl Replica {
     /// Sends these messages to a method, and reads its answer to the end.
     pub(crate) async fn send(&self, path: &str, messages: Vec<Bytes>) -> Result<Vec<Bytes>, Status> {
-        let mut request = Request::new(futures_util::stream::iter(messages));
-        request.set_timeout(DEADLINE);
-        let mut client = tonic::client::Grpc::new(self.channel.clone()).max_decoding_message_size(8 * 1024 * 1024);
-        client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
-        let mut stream = client.streaming(request, path.parse().expect("a path"), Raw).await?.into_inner();
-        let mut answers = Vec::new();
-        while let Some(answer) = stream.message().await? {
-            answers.push(answer);
-        }
-        Ok(answers)
+        send_to(self.channel.clone(), path, messages).await
     }
+}
+
+/// Sends these messages to a method of whatever serves it, and reads its answer to the end.
+pub(super) async fn send_to<S>(service: S, path: &str, messages: Vec<Bytes>) -> Result<Vec<Bytes>, Status>
+where
+    S: GrpcService<Body, ResponseBody = Body>,
+    S::Error: std::fmt::Display,
+{
+    let mut request = Request::new(futures_util::stream::iter(messages));
+    request.set_timeout(DEADLINE);
+    let mut client = tonic::client::Grpc::new(service).max_decoding_message_size(8 * 1024 * 1024);
+    client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+    let mut stream = client.streaming(request, path.parse().expect("a path"), Raw).await?.into_inner();
+    let mut answers = Vec::new();
+    while let Some(answer) = stream.message().await? {
+        answers.push(answer);
+    }
+    Ok(answers)
 }

@@ -1,0 +1,91 @@
+//! A connection to Postgres that is cut after each byte.
+
+use fbs_router_sandbox::{Mode, soon};
+use tonic::Code;
+
+use super::{
+    requests::{Prepared, names, prepare},
+    scene::{CALLED, Scene},
+};
+use crate::support::{World, failure, reason};
+
+/// Bytes between two cuts, where not all are made: a prime, so that the places differ from call to call.
+const STRIDE: u64 = 499;
+/// More than any call sends.
+const MOST: u64 = 100_000;
+
+/// `FBS_CUTS=all`: after every byte.
+fn stride() -> u64 {
+    if std::env::var("FBS_CUTS").is_ok_and(|cuts| cuts == "all") { 1 } else { STRIDE }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_cut_at_any_byte_is_told_truly_and_leaves_nothing_behind() {
+    let world = World::new().await;
+    let proxy = world.proxy().await;
+    let scene = Scene::new(world, Some(format!("postgres://fbs_router@127.0.0.1:{}", proxy.port()))).await;
+    let stride = stride();
+    // Done, not done, not known.
+    let mut answers = [0; 3];
+    for (number, method) in names().into_iter().enumerate() {
+        for (solution, safe) in [(CALLED[0], true), (CALLED[1], false)] {
+            let mut bytes = number as u64 * 37 % stride;
+            loop {
+                let prepared = prepare(&scene, &method, solution, &format!("{method}-{bytes}"), safe).await;
+                let accepted = proxy.accepted();
+                proxy.set(Mode::CutAfter { to_server: bytes });
+                let answer = scene.call(&prepared).await.map_err(|status| reason(&status));
+                let whole = proxy.accepted() == accepted && answer.is_ok();
+                proxy.set(Mode::Forward);
+                let at = format!("{method} of {solution}, cut after {bytes} bytes");
+                scene.is_quiet().await;
+                let kind = told_truly(&scene, solution, &prepared, &answer, &at).await;
+                answers[kind] += 1;
+                if safe {
+                    soon(&format!("the repeat is answered: {at}"), async || {
+                        scene.call(&prepared).await.map_err(|status| format!("{status:?}"))
+                    })
+                    .await;
+                    if let Some(write) = &prepared.write {
+                        assert!(scene.is_done(solution, write).await, "{at}, and repeated");
+                    }
+                }
+                if whole {
+                    break;
+                }
+                bytes += stride;
+                assert!(bytes < MOST, "{at}");
+            }
+        }
+    }
+    println!("done, not done, not known: {answers:?}");
+    assert!(answers[0] > 0 && answers[1] > 0, "the cuts missed the calls: {answers:?}");
+}
+
+/// What the answer says is so. Which of the three it says.
+async fn told_truly<T: std::fmt::Debug>(
+    scene: &Scene,
+    solution: &str,
+    prepared: &Prepared,
+    answer: &Result<T, (Code, String)>,
+    at: &str,
+) -> usize {
+    let down = failure(Code::Unavailable, "DATABASE_UNAVAILABLE");
+    let Some(write) = &prepared.write else {
+        assert!(answer.as_ref().err().is_none_or(|error| *error == down), "{at}: {answer:?}");
+        return usize::from(answer.is_err());
+    };
+    let done = scene.is_done(solution, write).await;
+    match answer {
+        Ok(_) => assert!(done, "{at}: answered, and not done"),
+        // Safe to repeat: that is how its caller finds out.
+        Err(error) if *error == down => {
+            assert!(!done || !write.request_id.is_empty(), "{at}: done, and told otherwise")
+        }
+        Err(error) => {
+            assert_eq!(*error, failure(Code::Unknown, "OUTCOME_UNKNOWN"), "{at}");
+            return 2;
+        }
+    }
+    usize::from(answer.is_err())
+}

@@ -1,0 +1,78 @@
+//! The services with all their layers, called without a socket: a call is one future, which can be polled and dropped.
+//!
+//! Put together from the library's public parts, as the wiring does it; health, reflection and draining are left out,
+//! which no call meets.
+
+use std::{path::Path, sync::Arc};
+
+use fbs_router::{
+    config::Config,
+    metrics::Metrics,
+    postgres::PostgresServer,
+    routing::Router,
+    rpc::{
+        Documents, Routes,
+        authenticate::{Authenticate, Authenticated},
+        callers::Callers,
+        observe::{Observe, Observed},
+        tokens::Tokens,
+    },
+};
+use fbs_router_proto::{
+    document::v1::{document_service_client::DocumentServiceClient, document_service_server::DocumentServiceServer},
+    router::v1::{router_service_client::RouterServiceClient, router_service_server::RouterServiceServer},
+};
+use prost::bytes::Bytes;
+use tokio::task::JoinSet;
+use tonic::{Status, service::Routes as Services};
+use tower::Layer;
+
+use super::methods::send_to;
+
+/// What a connection's calls go through, in the order of the wiring.
+pub(crate) type Layered = Observed<Authenticated<Services>>;
+
+/// One router without a port.
+pub(crate) struct InProcess {
+    layered: Layered,
+    /// Ended with it.
+    _background: JoinSet<()>,
+}
+
+impl InProcess {
+    /// A router that has looked at its servers once.
+    pub(crate) async fn start(text: &str, path: &Path, settings: &[&str]) -> Self {
+        let settings: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        let config = Config::parse(text, path, [], &settings).expect("a configuration");
+        let servers = config.servers.iter().map(|server| Arc::new(PostgresServer::new(server).expect("a server")));
+        let metrics = Arc::new(Metrics::default());
+        let router = Arc::new(Router::new(&config, servers.collect(), Arc::clone(&metrics)));
+        let background = router.start();
+        router.tried().await;
+        let tokens = Arc::new(Tokens::random());
+        let documents = Documents::new(Arc::clone(&router), Arc::clone(&tokens), config.documents.clone());
+        let mut services = Services::builder();
+        services
+            .add_service(RouterServiceServer::new(Routes::new(router, tokens)))
+            .add_service(DocumentServiceServer::new(documents));
+        let callers = Callers::new(config.callers.as_ref(), &config.naming).expect("callers");
+        let observe = Observe { limits: Arc::new(config.deadline.clone()), metrics };
+        let layered = observe.layer(Authenticate::new(Arc::new(callers)).layer(services.routes()));
+        Self { layered, _background: background }
+    }
+
+    /// A client of the document service.
+    pub(crate) fn documents(&self) -> DocumentServiceClient<Layered> {
+        DocumentServiceClient::new(self.layered.clone())
+    }
+
+    /// A client of the routing service.
+    pub(crate) fn routes(&self) -> RouterServiceClient<Layered> {
+        RouterServiceClient::new(self.layered.clone())
+    }
+
+    /// Sends these messages to a method, and reads its answer to the end.
+    pub(crate) async fn send(&self, path: &str, messages: Vec<Bytes>) -> Result<Vec<Bytes>, Status> {
+        send_to(self.layered.clone(), path, messages).await
+    }
+}
