@@ -4,6 +4,7 @@ use fbs_router_sandbox::{Mode, soon};
 use tonic::Code;
 
 use super::{
+    is_complete,
     requests::{Prepared, names, prepare},
     scene::{CALLED, Scene},
 };
@@ -14,17 +15,12 @@ const STRIDE: u64 = 499;
 /// More than any call sends.
 const MOST: u64 = 100_000;
 
-/// `FBS_CUTS=all`: after every byte.
-fn stride() -> u64 {
-    if std::env::var("FBS_CUTS").is_ok_and(|cuts| cuts == "all") { 1 } else { STRIDE }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_cut_at_any_byte_is_told_truly_and_leaves_nothing_behind() {
     let world = World::new().await;
     let proxy = world.proxy().await;
     let scene = Scene::new(world, Some(format!("postgres://fbs_router@127.0.0.1:{}", proxy.port()))).await;
-    let stride = stride();
+    let stride = if is_complete() { 1 } else { STRIDE };
     // Done, not done, not known.
     let mut answers = [0; 3];
     for (number, method) in names().into_iter().enumerate() {

@@ -15,10 +15,10 @@ use super::{
 use crate::support::World;
 
 /// More than any call waits.
-const MOST: usize = 200;
+pub(super) const MOST: usize = 200;
 
 /// Polls a future so often, each time that it is woken, and drops it unless it is done.
-async fn polled<F: Future>(times: usize, future: F) -> Option<F::Output> {
+pub(super) async fn polled<F: Future>(times: usize, future: F) -> Option<F::Output> {
     let (mut future, mut left) = (pin!(future), times);
     poll_fn(|context| {
         if left == 0 {
@@ -44,7 +44,6 @@ async fn a_call_that_is_left_at_any_point_leaves_nothing_half_done_and_nothing_b
                 let prepared = prepare(&scene, &method, solution, &format!("{method}-{times}"), true).await;
                 let answer = polled(times, scene.call(&prepared)).await;
                 let at = format!("{method} of {solution}, left after {times} polls");
-                println!("{at}: {}", if answer.is_some() { "answered" } else { "left" });
                 if let Some(write) = &prepared.write {
                     let done = scene.is_done(solution, write).await;
                     match &answer {
@@ -61,6 +60,7 @@ async fn a_call_that_is_left_at_any_point_leaves_nothing_half_done_and_nothing_b
                     }
                 }
                 scene.is_quiet().await;
+                scene.no_bytes_wait(solution).await;
                 let again = scene.call(&prepared).await;
                 assert!(again.is_ok(), "{at}, and repeated: {again:?}");
                 if let Some(write) = &prepared.write {

@@ -36,7 +36,7 @@ pub(super) struct Scene {
     clients: BTreeMap<&'static str, Client>,
     witnesses: BTreeMap<&'static str, String>,
     // Last: Postgres outlives whoever talks to it.
-    _world: World,
+    pub(super) world: World,
 }
 
 impl Scene {
@@ -49,7 +49,7 @@ impl Scene {
         for database in [ACME_DATABASE, SYSTEM_DATABASE] {
             clients.insert(database, world.platform.cluster.connect(database).await.unwrap());
         }
-        let mut this = Self { router, clients, witnesses: BTreeMap::new(), _world: world };
+        let mut this = Self { router, clients, witnesses: BTreeMap::new(), world };
         for solution in SOLUTIONS {
             let made = this.make(solution, &format!("witness-{solution}")).await;
             let content = futures_util::stream::iter(witness_content(solution, &made.document_id));
@@ -137,6 +137,11 @@ impl Scene {
             if inside == 0 { Ok(()) } else { Err(inside) }
         })
         .await;
+        self.is_served().await;
+    }
+
+    /// Everybody gets his own, over the same connections.
+    pub(super) async fn is_served(&self) {
         for solution in SOLUTIONS {
             // A database that could not be reached is tried again after a moment.
             let answer = soon("a solution is served", async || {
@@ -146,6 +151,22 @@ impl Scene {
             let document = answer.await.into_inner().document.unwrap();
             assert_eq!((&*document.solution, document.name), (solution, format!("witness-{solution}")));
         }
+    }
+
+    /// What an upload stored is a document's content, or is removed.
+    pub(super) async fn no_bytes_wait(&self, solution: &str) {
+        let sql = "SELECT count(*) FROM fbs_document.content WHERE company_id = $1 AND expire_time > now()";
+        soon("what was uploaded by somebody who left is given up", async || {
+            let waiting: i64 = self.beside(solution).query_one(sql, &[&solution]).await.unwrap().get(0);
+            if waiting == 0 { Ok(()) } else { Err(waiting) }
+        })
+        .await;
+    }
+
+    /// Requests recorded under that id.
+    pub(super) async fn records(&self, solution: &str, request_id: &str) -> i64 {
+        let sql = "SELECT count(*) FROM fbs_router.request_record WHERE company_id = $1 AND request_id::text = $2";
+        self.beside(solution).query_one(sql, &[&solution, &request_id]).await.unwrap().get(0)
     }
 
     fn beside(&self, solution: &str) -> &Client {
