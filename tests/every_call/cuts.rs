@@ -17,45 +17,58 @@ const MOST: u64 = 100_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_cut_at_any_byte_is_told_truly_and_leaves_nothing_behind() {
+    let [done, not_done, _] = cut_everywhere(CALLED[1], false).await;
+    assert!(done > 0 && not_done > 0, "the cuts missed the calls: {done} done, {not_done} not");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_cut_at_any_byte_and_repeated_with_its_request_id_is_done_once() {
+    let [done, not_done, unknown] = cut_everywhere(CALLED[0], true).await;
+    assert!(done > 0 && not_done > 0, "the cuts missed the calls: {done} done, {not_done} not");
+    assert_eq!(unknown, 0, "whoever may repeat is not told to find out himself");
+}
+
+/// Cuts each call's connection. What it sends there is short where the repeat before it has prepared its statements, and
+/// long with their text where nobody has.
+///
+/// How many calls said that they were done, not done, and not known.
+async fn cut_everywhere(solution: &str, safe: bool) -> [u32; 3] {
     let world = World::new().await;
     let proxy = world.proxy().await;
     let scene = Scene::new(world, Some(format!("postgres://fbs_router@127.0.0.1:{}", proxy.port()))).await;
     let stride = if is_complete() { 1 } else { STRIDE };
-    // Done, not done, not known.
     let mut answers = [0; 3];
     for (number, method) in names().into_iter().enumerate() {
-        for (solution, safe) in [(CALLED[0], true), (CALLED[1], false)] {
-            let mut bytes = number as u64 * 37 % stride;
-            loop {
-                let prepared = prepare(&scene, &method, solution, &format!("{method}-{bytes}"), safe).await;
-                let accepted = proxy.accepted();
-                proxy.set(Mode::CutAfter { to_server: bytes });
-                let answer = scene.call(&prepared).await.map_err(|status| reason(&status));
-                let whole = proxy.accepted() == accepted && answer.is_ok();
-                proxy.set(Mode::Forward);
-                let at = format!("{method} of {solution}, cut after {bytes} bytes");
-                scene.is_quiet().await;
-                let kind = told_truly(&scene, solution, &prepared, &answer, &at).await;
-                answers[kind] += 1;
-                if safe {
-                    soon(&format!("the repeat is answered: {at}"), async || {
-                        scene.call(&prepared).await.map_err(|status| format!("{status:?}"))
-                    })
-                    .await;
-                    if let Some(write) = &prepared.write {
-                        assert!(scene.is_done(solution, write).await, "{at}, and repeated");
-                    }
+        let mut bytes = number as u64 * 37 % stride;
+        loop {
+            let prepared = prepare(&scene, &method, solution, &format!("{method}-{bytes}"), safe).await;
+            let accepted = proxy.accepted();
+            proxy.set(Mode::CutAfter { to_server: bytes });
+            let answer = scene.call(&prepared).await.map_err(|status| reason(&status));
+            let whole = proxy.accepted() == accepted && answer.is_ok();
+            proxy.set(Mode::Forward);
+            let at = format!("{method} of {solution}, cut after {bytes} bytes");
+            scene.is_quiet().await;
+            let kind = told_truly(&scene, solution, &prepared, &answer, &at).await;
+            answers[kind] += 1;
+            if safe {
+                soon(&format!("the repeat is answered: {at}"), async || {
+                    scene.call(&prepared).await.map_err(|status| format!("{status:?}"))
+                })
+                .await;
+                if let Some(write) = &prepared.write {
+                    assert!(scene.is_done(solution, write).await, "{at}, and repeated");
                 }
-                if whole {
-                    break;
-                }
-                bytes += stride;
-                assert!(bytes < MOST, "{at}");
             }
+            if whole {
+                break;
+            }
+            bytes += stride;
+            assert!(bytes < MOST, "{at}");
         }
     }
-    println!("done, not done, not known: {answers:?}");
-    assert!(answers[0] > 0 && answers[1] > 0, "the cuts missed the calls: {answers:?}");
+    println!("{solution}: done, not done, not known: {answers:?}");
+    answers
 }
 
 /// What the answer says is so. Which of the three it says.
