@@ -101,7 +101,7 @@ async fn replicas_restarted_one_after_the_other_cost_their_callers_no_call() {
 #[tokio::test(flavor = "multi_thread")]
 async fn open_streams_keep_nobody_from_ending() {
     let world = World::new().await;
-    let served = world.process_at(free_port(), "[drain]\nlimit = \"1s\"\n").await;
+    let served = world.process_at(free_port(), "").await;
     let replica = &served.replica;
     let content = noise(4 * 1024 * 1024);
     let id = replica.make("globex", "N").await.document_id;
