@@ -20,8 +20,8 @@ fn patience(number: u64) -> Duration {
     Duration::from_micros((number * 7_919 + u64::from(std::process::id())) % 12_000)
 }
 
-/// Calls that are dropped half-way. True for those that were answered before.
-async fn leave(replica: &Replica, solution: &str, number: u64) -> bool {
+/// A call that is dropped half-way. True if it was answered before.
+pub(crate) async fn leave(replica: &Replica, solution: &str, number: u64, patience: Duration) -> bool {
     let name = format!("C-{number}");
     let call = async {
         match number % 3 {
@@ -30,7 +30,7 @@ async fn leave(replica: &Replica, solution: &str, number: u64) -> bool {
             _ => drop(replica.create_once(solution, &name, Uuid::new_v4()).await),
         }
     };
-    tokio::time::timeout(patience(number), call).await.is_ok()
+    tokio::time::timeout(patience, call).await.is_ok()
 }
 
 /// Nothing of those who left is in the server, and nothing is half there.
@@ -74,7 +74,7 @@ async fn two_hundred_callers_who_leave_a_warm_solution_leave_nothing_behind() {
     replica.create("globex", "warm").await.unwrap();
     let calls = (0..200).map(|number| {
         let solution = if number % 4 == 0 { "globex" } else { "acme_corp" };
-        leave(&replica, solution, number)
+        leave(&replica, solution, number, patience(number))
     });
     // A few at a time, so that some are cut while they work and not only while they wait.
     let mut answered = 0;
@@ -117,7 +117,8 @@ async fn callers_who_leave_while_a_cold_solution_is_found_leave_it_findable() {
         assert_eq!(world.platform.implementer().count(SYSTEM_DATABASE, &records).await.unwrap(), 1);
     }
     // And first writes to the system database, which record the pair.
-    let calls = (0..60).map(|number| leave(&replica, ["s0", "s1", "s2"][number as usize % 3], number));
+    let calls =
+        (0..60).map(|number| leave(&replica, ["s0", "s1", "s2"][number as usize % 3], number, patience(number)));
     join_all(calls).await;
     for solution in ["s0", "s1", "s2"] {
         assert_eq!(create_afterwards(&replica, solution).await.database, SYSTEM_DATABASE);

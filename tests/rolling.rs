@@ -13,6 +13,7 @@ use futures_util::{StreamExt, future::join_all, stream};
 
 use crate::support::{
     World,
+    load::some_more,
     process::Served,
     residue::nothing_is_left,
     transfers::{declared, frames, header, noise, wanted},
@@ -65,23 +66,15 @@ async fn replicas_restarted_one_after_the_other_cost_their_callers_no_call() {
         }
     }));
     let restarting = async {
-        let some_more = async |what: &str| {
-            let before = served.load(Relaxed);
-            soon(what, async || match served.load(Relaxed) - before {
-                more if more > 40 => Ok(()),
-                more => Err(more),
-            })
-            .await;
-        };
-        some_more("calls are served").await;
+        some_more(&served, "calls are served").await;
         for (place, port) in ports.into_iter().enumerate() {
             let old = replicas.remove(place);
             old.signal("TERM");
             let printed = old.stopped().await;
             assert!(!printed.contains("panicked"), "{printed}");
-            some_more("calls are served by the two others").await;
+            some_more(&served, "calls are served by the two others").await;
             replicas.insert(place, world.process_at(port, "").await);
-            some_more("calls are served by all").await;
+            some_more(&served, "calls are served by all").await;
         }
         over.store(true, Relaxed);
     };

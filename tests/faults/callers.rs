@@ -7,9 +7,9 @@ use fbs_router_sandbox::{
     soon,
 };
 use futures_util::future::join_all;
-use uuid::Uuid;
 
 use crate::{
+    cancel::leave,
     herd::most_sessions,
     support::{Replica, World, residue::Quiet},
 };
@@ -17,19 +17,11 @@ use crate::{
 /// So many at a time on a channel of their own: whoever leaves often enough looks like a flood of resets.
 const TOGETHER: u64 = 50;
 
-async fn leave(replica: &Replica, number: u64) -> bool {
+/// Of one of two solutions, after 0 to 20 ms, each run at other instants.
+async fn leave_one(replica: &Replica, number: u64) -> bool {
     let solution = if number.is_multiple_of(4) { "globex" } else { "acme_corp" };
-    let name = format!("C-{number}");
-    let call = async {
-        match number % 3 {
-            0 => drop(replica.names(solution).await),
-            1 => drop(replica.create(solution, &name).await),
-            _ => drop(replica.create_once(solution, &name, Uuid::new_v4()).await),
-        }
-    };
-    // 0 to 20 ms, each run at other instants.
     let patience = Duration::from_micros((number * 7_919 + u64::from(std::process::id())) % 20_000);
-    tokio::time::timeout(patience, call).await.is_ok()
+    leave(replica, solution, number, patience).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,7 +39,7 @@ async fn a_thousand_callers_who_leave_open_no_more_connections_than_there_may_be
     let leaving = async {
         for first in (0..1_000).step_by(TOGETHER as usize) {
             let channel = Replica::elsewhere(replica.grpc, replica.ops);
-            let calls = (first..first + TOGETHER).map(|number| leave(&channel, number));
+            let calls = (first..first + TOGETHER).map(|number| leave_one(&channel, number));
             answered += join_all(calls).await.into_iter().filter(|answered| *answered).count();
         }
     };

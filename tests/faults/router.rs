@@ -20,7 +20,7 @@ use super::{DOWN, FULL, LATE, UNKNOWN};
 use crate::support::{
     Replica, World,
     asking::retitle,
-    load::{Load, NOBODY_KNOWS},
+    load::{Load, NOBODY_KNOWS, some_more},
     process::Served,
     residue::nothing_is_left,
 };
@@ -121,17 +121,9 @@ async fn a_router_ended_under_load_loses_nothing_that_it_acknowledged() {
         }
     }));
     let ending = async {
-        let some_more = async |what: &str| {
-            let before = served.load(Relaxed);
-            soon(what, async || match served.load(Relaxed) - before {
-                more if more > 40 => Ok(()),
-                more => Err(more),
-            })
-            .await;
-        };
-        some_more("calls are served").await;
+        some_more(&served, "calls are served").await;
         ends.signal("TERM");
-        some_more("calls are served by the other").await;
+        some_more(&served, "calls are served by the other").await;
         over.store(true, Relaxed);
     };
     let (acknowledged, ()) = tokio::join!(calls, ending);

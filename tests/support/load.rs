@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use fbs_router_sandbox::{Cluster, LIMIT, eventually};
+use fbs_router_sandbox::{Cluster, LIMIT, eventually, soon};
 use futures_util::future::join_all;
 use tonic::Code;
 
@@ -20,6 +20,16 @@ pub(crate) const NOBODY_KNOWS: (Code, &str) = (Code::Unknown, "OUTCOME_UNKNOWN")
 const CALLERS: usize = 4;
 /// Calls of each solution before the story goes on.
 const ENOUGH: usize = 40;
+
+/// Waits until enough more calls were served than there are now.
+pub(crate) async fn some_more(served: &AtomicUsize, what: &str) {
+    let before = served.load(Relaxed);
+    soon(what, async || match served.load(Relaxed) - before {
+        more if more > ENOUGH => Ok(()),
+        more => Err(more),
+    })
+    .await;
+}
 
 /// Calls of some solutions, and what came of them.
 pub(crate) struct Load<'l> {
