@@ -32,6 +32,7 @@ mod matrix;
 mod moving;
 mod no_ddl;
 mod operating;
+mod plans;
 mod poolers;
 mod pools;
 mod proof;

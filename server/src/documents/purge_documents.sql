@@ -1,8 +1,10 @@
 -- Removes up to 100 documents of solution $1 whose time to be taken back is over, and lets their contents expire. The array
--- is made once: a plan may run a subquery in a join once a row, and each run would find others.
+-- is made once, and nothing is scanned where there is none, as with request records.
 WITH gone AS (
      DELETE FROM fbs_document.document
-      WHERE company_id = $1 AND ctid = ANY (ARRAY(
+      WHERE company_id = $1
+        AND (SELECT EXISTS (SELECT FROM fbs_document.document AS d WHERE d.company_id = $1 AND d.purge_time <= now()))
+        AND ctid = ANY (ARRAY(
             SELECT d.ctid FROM fbs_document.document AS d
              WHERE d.company_id = $1 AND d.purge_time <= now()
              ORDER BY d.purge_time LIMIT 100 FOR UPDATE SKIP LOCKED))
