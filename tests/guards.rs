@@ -331,7 +331,7 @@ async fn a_database_that_is_not_in_use_yet_is_refused_in_the_same_way_and_taken_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_policy_that_is_disabled_under_connections_in_use_is_noticed_when_they_are_too_old() {
+async fn a_policy_that_is_disabled_in_silence_is_noticed_when_the_last_look_is_too_old() {
     let world = World::new().await;
     let replica = world.replica_with("[pool]\nlifetime = \"1s\"\n").await;
     replica.make("acme_corp", "A-1").await;
@@ -343,6 +343,31 @@ async fn a_policy_that_is_disabled_under_connections_in_use_is_noticed_when_they
     .await;
     world.run(ACME_DATABASE, "ALTER TABLE fbs_document.document ENABLE ROW LEVEL SECURITY").await;
     assert_eq!(written(&replica, "acme_corp").await.as_deref(), Ok(ACME_DATABASE));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_look_serves_connections_that_are_opened_later_until_one_breaks() {
+    let world = World::new().await;
+    let replica = world.replica_with("[pool]\nidle = \"100ms\"\n").await;
+    replica.make("acme_corp", "A-1").await;
+    let sessions =
+        "SELECT count(*) FROM pg_stat_activity WHERE usename = 'fbs_router' AND datname = 'djo_acme_corp_db'";
+    let idle = async || {
+        soon("the connection is closed", async || match world.count("postgres", sessions).await {
+            0 => Ok(()),
+            open => Err(format!("{open} are open")),
+        })
+        .await;
+    };
+    idle().await;
+    // What nobody does in silence: that it is not seen at once shows that nobody looks.
+    world.run(ACME_DATABASE, "ALTER TABLE fbs_document.document DISABLE ROW LEVEL SECURITY").await;
+    assert_eq!(written(&replica, "acme_corp").await.as_deref(), Ok(ACME_DATABASE));
+    idle().await;
+    assert_eq!(written(&replica, "acme_corp").await.as_deref(), Ok(ACME_DATABASE));
+    // Restored, restarted, or changed by somebody who sent everybody away.
+    world.platform.implementer().end_sessions(ACME_DATABASE).await.unwrap();
+    assert_eq!(written(&replica, "acme_corp").await, Err(failure(MISCONFIGURED.0, MISCONFIGURED.1)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

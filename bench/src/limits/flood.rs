@@ -40,16 +40,19 @@ pub(super) async fn flood(world: &World, quick: bool) -> Outcome<Vec<Figure>> {
     }
     let mut ratios = Vec::new();
     for _ in 0..rounds {
-        let calm = others(&client, &ids, window).await?;
+        let calm = others(&client, &ids, window, "calm").await?;
         let mut flooding = JoinSet::new();
         for place in 0..TIMES {
             let documents = client.solution(town(SOLUTIONS));
             flooding.spawn(async move { write(&documents, place, window).await });
         }
-        let flooded = others(&client, &ids, window).await?;
-        while let Some(done) = flooding.join_next().await {
-            done??;
+        let flooded = others(&client, &ids, window, "flooded").await?;
+        let mut writes = Vec::new();
+        while let Some(times) = flooding.join_next().await {
+            writes.extend(times??);
         }
+        let (p50, p99) = (milliseconds(at(writes.clone(), 0.5)), milliseconds(at(writes.clone(), 0.99)));
+        eprintln!("flood: {} writes p50 {p50:.1} ms, p99 {p99:.1} ms", writes.len());
         ratios.push(milliseconds(flooded) / milliseconds(calm));
     }
     let measured = Spread::of(ratios).median;
@@ -57,7 +60,7 @@ pub(super) async fn flood(world: &World, quick: bool) -> Outcome<Vec<Figure>> {
 }
 
 /// The 99th percentile of those who only read.
-async fn others(client: &Client, ids: &[(String, String)], window: Duration) -> Outcome<Duration> {
+async fn others(client: &Client, ids: &[(String, String)], window: Duration, when: &str) -> Outcome<Duration> {
     let mut readers = JoinSet::new();
     for (place, (solution, id)) in ids.iter().take(ids.len() - 1).enumerate() {
         let (documents, id) = (client.solution(solution), id.clone());
@@ -80,19 +83,23 @@ async fn others(client: &Client, ids: &[(String, String)], window: Duration) -> 
     while let Some(times) = readers.join_next().await {
         all.extend(times??);
     }
+    let [p50, p90, p99] = [0.5, 0.9, 0.99].map(|quantile| milliseconds(at(all.clone(), quantile)));
+    eprintln!("{when}: p50 {p50:.1} ms, p90 {p90:.1} ms, p99 {p99:.1} ms of {} calls", all.len());
     Ok(at(all, 0.99))
 }
 
 /// One of those who write.
-async fn write(documents: &Documents, place: usize, window: Duration) -> Outcome<()> {
-    let begin = Instant::now();
+async fn write(documents: &Documents, place: usize, window: Duration) -> Outcome<Vec<Duration>> {
+    let (mut times, begin) = (Vec::new(), Instant::now());
     let mut ticks = interval_at((begin + PAUSE.mul_f64(place as f64 / TIMES as f64)).into(), PAUSE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while begin.elapsed() < window {
         ticks.tick().await;
+        let call = Instant::now();
         documents.create(draft()).await?;
+        times.push(call.elapsed());
     }
-    Ok(())
+    Ok(times)
 }
 
 fn draft() -> Document {

@@ -12,6 +12,7 @@ mod adopt;
 mod checkout;
 mod connection;
 mod database;
+mod guards;
 mod room;
 mod sharing;
 
@@ -26,16 +27,20 @@ use std::{
 use arc_swap::ArcSwap;
 use tokio::{sync::Notify, time::Instant};
 
+pub(super) use self::guards::Guards;
 pub use self::{
     checkout::CheckoutError,
     connection::Connection,
     room::Why,
     sharing::{Lookup, Reader, Way},
 };
-use self::{database::DatabasePool, room::Closed, sharing::Sharing};
+use self::{
+    database::{DatabasePool, Known},
+    room::Closed,
+    sharing::Sharing,
+};
 use super::{
     BudgetStatus, PostgresServer,
-    breaker::Breaker,
     budget::{Budget, Limits},
     prove::Unguarded,
 };
@@ -53,9 +58,8 @@ pub struct Pools {
     changed: Notify,
     settings: ArcSwap<config::Pool>,
     pools: Mutex<Open>,
-    /// Of each database that has a pool, or cannot be entered for a reason of its own: they outlive pools, which are
-    /// closed for less.
-    breakers: Mutex<HashMap<(DatabaseTarget, Login), Arc<Breaker>>>,
+    /// Of each database that has a pool, had one a while ago, or cannot be entered for a reason of its own.
+    known: Mutex<HashMap<(DatabaseTarget, Login), Arc<Known>>>,
     closed: Closed,
     /// Lookups that shared a connection.
     together: Arc<AtomicU64>,
@@ -113,7 +117,7 @@ impl Pools {
             changed: Notify::new(),
             settings: ArcSwap::from_pointee(settings),
             pools: Mutex::new(HashMap::new()),
-            breakers: Mutex::new(HashMap::new()),
+            known: Mutex::new(HashMap::new()),
             closed: Closed::default(),
             together: Arc::default(),
             versions: Mutex::new(HashMap::new()),
@@ -211,13 +215,13 @@ impl Pools {
     /// Of each server: whether it is out of reach, and how many of its databases cannot be entered for a reason of
     /// their own.
     pub fn out_of_order(&self) -> Vec<(ServerName, bool, usize)> {
-        let breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
-        let open: Vec<ServerName> = breakers
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let open: Vec<ServerName> = known
             .iter()
-            .filter(|(_, breaker)| breaker.is_open())
+            .filter(|(_, known)| known.breaker.is_open())
             .map(|((target, _), _)| target.server.clone())
             .collect();
-        drop(breakers);
+        drop(known);
         let servers = self.servers.load();
         let told = servers.iter().map(|(name, served)| {
             let databases = open.iter().filter(|server| *server == name).count();
@@ -239,17 +243,17 @@ impl Pools {
         if let Some((_, pool)) = open.into_iter().find(|(known, _)| known == login) {
             return Arc::clone(pool);
         }
-        let breaker = self.breaker(target, login);
+        let known = self.known(target, login);
         let sharing = Sharing::new(&self.together);
-        let pool = Arc::new(DatabasePool::new(server, target, login, &self.settings.load(), breaker, sharing));
+        let pool = Arc::new(DatabasePool::new(server, target, login, &self.settings.load(), known, sharing));
         pools.entry(target.clone()).or_default().push((login.clone(), Arc::clone(&pool)));
         pool
     }
 
     /// As it was left by an earlier pool.
-    fn breaker(&self, target: &DatabaseTarget, login: &Login) -> Arc<Breaker> {
-        let mut breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(breakers.entry((target.clone(), login.clone())).or_default())
+    fn known(&self, target: &DatabaseTarget, login: &Login) -> Arc<Known> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(known.entry((target.clone(), login.clone())).or_default())
     }
 
     /// The map is whole whenever the lock is free, also after a panic.

@@ -8,7 +8,7 @@ use std::sync::{
 use deadpool_postgres::Connect;
 use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::task::JoinHandle;
 use tokio_postgres::{AsyncMessage, Client, Config, Error, NoTls, Socket, tls::MakeTlsConnect};
 
 use super::PostgresServer;
@@ -18,6 +18,8 @@ use crate::{
         Told,
         hosts::Hosts,
         password::{is_wrong, read_password},
+        places::Place,
+        pool::Guards,
     },
 };
 
@@ -27,19 +29,42 @@ pub(super) const MAKING: usize = 8;
 /// A connection, and the task that drives it.
 type Opened = (Client, JoinHandle<()>);
 
+/// What lives for as long as a connection does, and is told what comes unasked.
+pub(super) trait Companion: Send + 'static {
+    /// A notification came. False: nobody listens any more.
+    fn notified(&self) -> bool {
+        true
+    }
+
+    /// The connection ended, and not by us.
+    fn broke(&self) {}
+}
+
+/// Of a pooled connection.
+struct Pooled {
+    _place: Option<Place>,
+    guards: Arc<Guards>,
+}
+
 /// Connects to one database of a server; what deadpool calls.
 #[derive(Debug)]
 pub struct Connector {
     server: Arc<PostgresServer>,
     login: Login,
+    guards: Arc<Guards>,
 }
 
 // === impl PostgresServer ===
 
 impl PostgresServer {
     /// Opens a pooled connection, when there is a place for it.
-    pub(super) async fn open_pooled(&self, config: &Config, login: &Login) -> Result<Opened, Error> {
-        let place = match self.places.try_take() {
+    pub(super) async fn open_pooled(
+        &self,
+        config: &Config,
+        login: &Login,
+        guards: Arc<Guards>,
+    ) -> Result<Opened, Error> {
+        let _place = match self.places.try_take() {
             Some(place) => Some(place),
             None => {
                 let _waiting = Counted::new(&self.waiting);
@@ -49,31 +74,31 @@ impl PostgresServer {
         };
         let _half_made = Counted::new(&self.half_made);
         let _making = self.making.acquire().await;
-        self.open(config, login, &self.hosts, place, None).await
+        self.open(config, login, &self.hosts, Pooled { _place, guards }).await
     }
 
     /// Opens a connection with the password that the server takes.
-    pub(super) async fn open<P: Send + 'static>(
+    pub(super) async fn open(
         &self,
         config: &Config,
         login: &Login,
         hosts: &Hosts,
-        mut place: Option<P>,
-        notices: Option<mpsc::UnboundedSender<()>>,
+        companion: impl Companion,
     ) -> Result<Opened, Error> {
+        let mut companion = Some(companion);
         self.opened.fetch_add(1, Ordering::Relaxed);
         if let Login::Own { .. } = login {
             let password = own_password(login).await;
-            return self.dial(config, hosts, password.as_ref(), &mut place, &notices).await;
+            return self.dial(config, hosts, password.as_ref(), &mut companion).await;
         }
         let passwords = self.passwords.load_full();
-        let refused = match self.dial(config, hosts, passwords.now(), &mut place, &notices).await {
+        let refused = match self.dial(config, hosts, passwords.now(), &mut companion).await {
             Err(error) if is_wrong(&error) => error,
             outcome => return outcome,
         };
         let others = passwords.others().await;
         for other in &others {
-            match self.dial(config, hosts, Some(other), &mut place, &notices).await {
+            match self.dial(config, hosts, Some(other), &mut companion).await {
                 Err(error) if is_wrong(&error) => {}
                 outcome => {
                     if outcome.is_ok() {
@@ -85,19 +110,18 @@ impl PostgresServer {
         }
         // The role may have got this one while the others were tried.
         if !others.is_empty() {
-            return self.dial(config, hosts, passwords.now(), &mut place, &notices).await;
+            return self.dial(config, hosts, passwords.now(), &mut companion).await;
         }
         Err(refused)
     }
 
     /// Asks one host after the other, until one is the primary. Of those that refuse, the first that said why is told.
-    async fn dial<P: Send + 'static>(
+    async fn dial(
         &self,
         config: &Config,
         hosts: &Hosts,
         password: Option<&SecretString>,
-        place: &mut Option<P>,
-        notices: &Option<mpsc::UnboundedSender<()>>,
+        companion: &mut Option<impl Companion>,
     ) -> Result<Opened, Error> {
         let mut config = config.clone();
         if let Some(password) = password {
@@ -107,8 +131,8 @@ impl PostgresServer {
         for asked in hosts.in_turn() {
             let config = asked.config(&config);
             let opened = match &self.tls {
-                Some(tls) => drive(&config, tls.clone(), place, notices.clone()).await,
-                None => drive(&config, NoTls, place, notices.clone()).await,
+                Some(tls) => drive(&config, tls.clone(), companion).await,
+                None => drive(&config, NoTls, companion).await,
             };
             match opened {
                 Ok(opened) => {
@@ -138,33 +162,27 @@ impl PostgresServer {
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is where connections are made")]
-async fn drive<T, P>(
-    config: &Config,
-    tls: T,
-    place: &mut Option<P>,
-    notices: Option<mpsc::UnboundedSender<()>>,
-) -> Result<Opened, Error>
+async fn drive<T>(config: &Config, tls: T, companion: &mut Option<impl Companion>) -> Result<Opened, Error>
 where
-    P: Send + 'static,
     T: MakeTlsConnect<Socket> + Send + 'static,
     T::Stream: Send + 'static,
     T::TlsConnect: Send,
     <T::TlsConnect as tokio_postgres::tls::TlsConnect<Socket>>::Future: Send,
 {
     let (client, mut connection) = config.connect(tls).await?;
-    let place = place.take();
+    let companion = companion.take();
     let task = tokio::spawn(async move {
-        let _place = place;
         while let Some(message) = std::future::poll_fn(|context| connection.poll_message(context)).await {
-            match (message, &notices) {
-                (Ok(AsyncMessage::Notification(_)), Some(notices)) => {
-                    if notices.send(()).is_err() {
+            match (message, &companion) {
+                (Ok(AsyncMessage::Notification(_)), Some(companion)) => {
+                    if !companion.notified() {
                         break;
                     }
                 }
                 (Ok(_), _) => {}
-                (Err(error), _) => {
+                (Err(error), companion) => {
                     tracing::debug!(error = %Told::of(&error), "postgres connection ended");
+                    companion.iter().for_each(Companion::broke);
                     break;
                 }
             }
@@ -173,18 +191,26 @@ where
     Ok((client, task))
 }
 
+// === impl Pooled ===
+
+impl Companion for Pooled {
+    fn broke(&self) {
+        self.guards.broke();
+    }
+}
+
 // === impl Connector ===
 
 impl Connector {
-    pub(in crate::postgres) fn new(server: Arc<PostgresServer>, login: Login) -> Self {
-        Self { server, login }
+    pub(in crate::postgres) fn new(server: Arc<PostgresServer>, login: Login, guards: Arc<Guards>) -> Self {
+        Self { server, login, guards }
     }
 }
 
 impl Connect for Connector {
     fn connect(&self, config: &Config) -> BoxFuture<'_, Result<Opened, Error>> {
         let config = config.clone();
-        Box::pin(async move { self.server.open_pooled(&config, &self.login).await })
+        Box::pin(async move { self.server.open_pooled(&config, &self.login, Arc::clone(&self.guards)).await })
     }
 }
 

@@ -8,10 +8,13 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc},
+    task::JoinHandle,
+};
 use tokio_postgres::{Client, Error};
 
-use super::PostgresServer;
+use super::{PostgresServer, dial::Companion};
 use crate::domain::Login;
 
 /// A connection outside the pools. Dropped, its socket is closed at once, also while an answer is outstanding: a
@@ -23,6 +26,12 @@ pub struct LoneClient {
     retired: Arc<AtomicU64>,
     /// As it was when it was opened.
     retired_before: u64,
+}
+
+/// Of a connection outside the pools.
+struct Lone {
+    _place: Option<OwnedSemaphorePermit>,
+    notices: Option<mpsc::UnboundedSender<()>>,
 }
 
 /// What arrives on a connection besides answers.
@@ -49,10 +58,11 @@ impl PostgresServer {
         notices: Option<mpsc::UnboundedSender<()>>,
     ) -> Result<LoneClient, Error> {
         let config = self.prepared(&self.lone_config, database, &Login::Runtime);
-        let place = Arc::clone(&self.lone_places).acquire_owned().await.ok();
+        let _place = Arc::clone(&self.lone_places).acquire_owned().await.ok();
         let (retired, retired_before) = (Arc::clone(&self.retired), self.retired.load(Ordering::Relaxed));
         let leave = self.ask();
-        let (client, task) = match self.open(&config, &Login::Runtime, &self.lone_hosts, place, notices).await {
+        let (client, task) = match self.open(&config, &Login::Runtime, &self.lone_hosts, Lone { _place, notices }).await
+        {
             Ok(opened) => opened,
             Err(error) => {
                 self.judge(leave, &error);
@@ -66,6 +76,14 @@ impl PostgresServer {
         // The connection is nobody else's, so this holds for the whole of it: a backend that waits for a lock ends too.
         client.batch_execute(&format!("SET statement_timeout = {}", limit.as_millis())).await?;
         Ok(client)
+    }
+}
+
+// === impl Lone ===
+
+impl Companion for Lone {
+    fn notified(&self) -> bool {
+        self.notices.as_ref().is_none_or(|notices| notices.send(()).is_ok())
     }
 }
 

@@ -24,7 +24,7 @@ impl Pools {
         if replaced.is_empty() {
             return;
         }
-        self.breakers
+        self.known
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|(target, _), _| !replaced.contains(&target.server));

@@ -127,7 +127,7 @@ impl Pools {
         // One that is idle is used, whatever became of its server meanwhile: it will tell.
         let leaves = match pool.pool.status().available {
             0 => self.leaves(served, pool, deadline).await?,
-            _ => Leaves { server: served.server.ask(), database: pool.breaker.leave_anyway() },
+            _ => Leaves { server: served.server.ask(), database: pool.known.breaker.leave_anyway() },
         };
         let object = match pool.pool.timeout_get(&timeouts(&self.settings.load())).await {
             Ok(object) => object,
@@ -143,13 +143,14 @@ impl Pools {
             }
         };
         pool.touch();
-        let metrics = Object::metrics(&object);
-        if is_over(metrics, self.settings.load().lifetime) {
+        let (metrics, lifetime) = (Object::metrics(&object), self.settings.load().lifetime);
+        if is_over(metrics, lifetime) {
             drop(Object::take(object));
             return Ok(Got::Nothing);
         }
         if metrics.recycle_count > 0
             && let Some(facts) = pool.facts.load_full()
+            && pool.known.guards.hold(lifetime)
         {
             let object = if pool.is_doubtful() { self.ask(pool, object).await } else { Some(object) };
             let Some(object) = object else {
@@ -162,9 +163,9 @@ impl Pools {
         if metrics.recycle_count == 0 {
             served.server.breaker.succeeded();
         }
-        match self.prove(target, pool, object, asked).await {
+        match self.prove(target, pool, object).await {
             Ok(Some(proved)) => {
-                pool.breaker.succeeded();
+                pool.known.breaker.succeeded();
                 pool.answered();
                 Ok(Got::Connection(proved))
             }
@@ -191,7 +192,7 @@ impl Pools {
     /// What everybody is told at the moment who has no connection yet.
     fn refusal(&self, served: &Served, target: &DatabaseTarget, login: &Login) -> Option<Failed> {
         let pool = self.pool(served, target, login);
-        let failed = served.server.breaker.refusal().or_else(|| pool.breaker.refusal())?;
+        let failed = served.server.breaker.refusal().or_else(|| pool.known.breaker.refusal())?;
         (pool.pool.status().available == 0).then_some(failed)
     }
 
@@ -200,7 +201,7 @@ impl Pools {
     async fn leaves(&self, served: &Served, pool: &DatabasePool, deadline: Deadline) -> Result<Leaves, CheckoutError> {
         let until = self.patience(deadline);
         // The server's last: who tries for all its databases has nothing else to wait for.
-        let database = pool.breaker.leave(until).await?;
+        let database = pool.known.breaker.leave(until).await?;
         Ok(Leaves { server: served.server.breaker.leave(until).await?, database })
     }
 
@@ -227,18 +228,18 @@ impl Pools {
         Err(failed.into())
     }
 
-    /// Proves a new connection; none: it took too long. Until that is done it is `unfinished`, so that a caller who leaves in between
+    /// Proves a connection that is new, or whose last look was too long ago; none: it took too long. Until that is done it is `unfinished`, so that a caller who leaves in between
     /// cannot put an unproved connection into the pool.
     async fn prove(
         &self,
         target: &DatabaseTarget,
         pool: &DatabasePool,
         object: Object,
-        asked: Instant,
     ) -> Result<Option<Proved>, CheckoutError> {
         let mut unproved = Unproved(Some(object));
         let Some(client) = unproved.0.as_ref() else { return Err(CheckoutError::DeadlinePassed) };
-        let facts = match timeout(self.settings.load().create, pool.prove(client, asked)).await {
+        let settings = self.settings.load_full();
+        let facts = match timeout(settings.create, pool.known.guards.prove(client, settings.lifetime)).await {
             Ok(Ok(facts)) => Arc::new(facts),
             Ok(Err(error)) => {
                 let failure = Failure::of(&error, true);

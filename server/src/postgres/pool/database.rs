@@ -6,19 +6,14 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use deadpool_postgres::{ClientWrapper, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts};
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts};
 use tokio::time::Instant;
 
-use super::sharing::Sharing;
+use super::{guards::Guards, sharing::Sharing};
 use crate::{
     config,
     domain::{DatabaseTarget, Login},
-    postgres::{
-        Facts, PostgresServer,
-        breaker::Breaker,
-        connect::Connector,
-        prove::{prove, prove_connection},
-    },
+    postgres::{Facts, PostgresServer, breaker::Breaker, connect::Connector},
 };
 
 /// Connections beyond those for documents, so that routing never waits for one of theirs.
@@ -33,8 +28,7 @@ const DOUBTFUL: Duration = Duration::from_secs(1);
 pub(super) struct DatabasePool {
     pub(super) pool: Pool,
     pub(super) facts: ArcSwapOption<Facts>,
-    /// Whether it cannot be entered for a reason of its own.
-    pub(super) breaker: Arc<Breaker>,
+    pub(super) known: Arc<Known>,
     /// To which its connections lead.
     pub(super) server: Arc<PostgresServer>,
     /// Its connections that several read through.
@@ -42,16 +36,15 @@ pub(super) struct DatabasePool {
     used: Mutex<Instant>,
     /// When Postgres last answered on any of its connections.
     heard: Mutex<Instant>,
-    /// The last look that found solutions kept apart here. Held while one looks: one is enough for all who wait.
-    guarded: tokio::sync::Mutex<Option<Guarded>>,
 }
 
-/// A look that found solutions kept apart.
-#[derive(Debug)]
-struct Guarded {
-    began: Instant,
-    oid: u32,
-    system_identifier: u64,
+/// What is known of a database, as one login: it outlives pools, which are closed for less.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// Whether it cannot be entered for a reason of its own.
+    pub(super) breaker: Arc<Breaker>,
+    /// Whether solutions are kept apart there.
+    pub(super) guards: Arc<Guards>,
 }
 
 // === impl DatabasePool ===
@@ -62,13 +55,13 @@ impl DatabasePool {
         target: &DatabaseTarget,
         login: &Login,
         settings: &config::Pool,
-        breaker: Arc<Breaker>,
+        known: Arc<Known>,
         sharing: Sharing,
     ) -> Self {
         // `Fast` asks only whether the socket is open; clean state is the transaction wrapper's, not recycling's.
         let manager = Manager::from_connect(
             server.pool_config(&target.name, login),
-            Connector::new(Arc::clone(server), login.clone()),
+            Connector::new(Arc::clone(server), login.clone(), Arc::clone(&known.guards)),
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
         // Who may have one is the budget's to say; this only never stands in its way.
@@ -77,37 +70,16 @@ impl DatabasePool {
             Ok(pool) => pool,
             Err(deadpool_postgres::BuildError::NoRuntimeSpecified) => unreachable!("the runtime is set above"),
         };
-        let (facts, guarded) = (ArcSwapOption::empty(), tokio::sync::Mutex::new(None));
+        let facts = ArcSwapOption::empty();
         let server = Arc::clone(server);
         let (used, heard) = (Mutex::new(Instant::now()), Mutex::new(Instant::now()));
-        Self { pool, facts, breaker, server, sharing: Arc::new(sharing), used, heard, guarded }
-    }
-
-    /// Proves a connection for whoever asked for it then. Of those that are opened at once, one looks whether solutions
-    /// are kept apart: a look that began after a caller asked is as good as his own, in the same database.
-    pub(super) async fn prove(&self, client: &ClientWrapper, asked: Instant) -> Result<Facts, tokio_postgres::Error> {
-        if let Ok(mut guarded) = self.guarded.try_lock()
-            && guarded.as_ref().is_none_or(|look| look.began < asked)
-        {
-            let began = Instant::now();
-            let facts = prove(client).await?;
-            *guarded = Guarded::of(began, &facts);
-            return Ok(facts);
-        }
-        let mut facts = prove_connection(client).await?;
-        let mut guarded = self.guarded.lock().await;
-        if !guarded.as_ref().is_some_and(|look| look.began >= asked && look.is_of(&facts)) {
-            let began = Instant::now();
-            facts = prove(client).await?;
-            *guarded = Guarded::of(began, &facts);
-        }
-        Ok(facts)
+        Self { pool, facts, known, server, sharing: Arc::new(sharing), used, heard }
     }
 
     /// Postgres answered on a connection that is open: what was found silent is not.
     pub(super) fn answered(&self) {
         *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-        self.breaker.answered();
+        self.known.breaker.answered();
         self.server.breaker.answered();
     }
 
@@ -128,17 +100,4 @@ impl DatabasePool {
 /// How long deadpool waits, for what.
 pub(super) fn timeouts(settings: &config::Pool) -> Timeouts {
     Timeouts { wait: Some(settings.wait), create: Some(settings.create), recycle: Some(settings.recycle) }
-}
-
-// === impl Guarded ===
-
-impl Guarded {
-    fn of(began: Instant, facts: &Facts) -> Option<Self> {
-        let (oid, system_identifier) = (facts.oid, facts.system_identifier);
-        facts.unguarded.is_empty().then_some(Self { began, oid, system_identifier })
-    }
-
-    fn is_of(&self, facts: &Facts) -> bool {
-        (self.oid, self.system_identifier) == (facts.oid, facts.system_identifier)
-    }
 }

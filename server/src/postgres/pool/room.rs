@@ -70,7 +70,7 @@ impl Closed {
 }
 
 impl Pools {
-    /// Closes what is old, and forgets pools, turns and breakers that nobody uses.
+    /// Closes what is old, and forgets pools, turns and what is known of databases that nobody uses.
     pub fn reap(&self) {
         // A connection is looked at so often, and closed no later than it should.
         let (idle, lifetime) = {
@@ -87,9 +87,12 @@ impl Pools {
             });
             !pools.is_empty()
         });
-        let mut breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
-        breakers.retain(|_, breaker| Arc::strong_count(breaker) > 1 || !breaker.is_quiet());
-        drop(breakers);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, known| {
+            let used = Arc::strong_count(known) > 1 || Arc::strong_count(&known.breaker) > 1;
+            used || !known.breaker.is_quiet() || known.guards.hold(lifetime)
+        });
+        drop(known);
         for served in self.servers.load().values() {
             self.close_idle(&served.server.name, served.server.surplus(), Why::Room);
             served.budget.prune();
