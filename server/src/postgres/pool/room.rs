@@ -13,6 +13,7 @@ use std::{
 };
 
 use deadpool_postgres::Metrics;
+use tokio::time::Instant;
 
 use super::Pools;
 use crate::{domain::ServerName, postgres::PostgresServer};
@@ -142,9 +143,7 @@ impl Pools {
     pub(super) fn close_idle(&self, server: &ServerName, mut wanted: usize, why: Why) {
         let pools = self.lock();
         let here = pools.iter().filter(|(target, _)| target.server == *server);
-        let mut pools: Vec<_> = here.flat_map(|(_, pools)| pools).collect();
-        pools.sort_by_key(|(_, pool)| pool.used());
-        for (_, pool) in pools {
+        for (_, pool) in in_order(here.flat_map(|(_, pools)| pools).collect(), |(_, pool)| pool.used()) {
             let closed = pool.pool.retain(|_, _| {
                 let close = wanted > 0;
                 wanted -= usize::from(close);
@@ -153,6 +152,12 @@ impl Pools {
             self.closed.count(why, closed.removed.len());
         }
     }
+}
+
+/// Those used longest ago first. Each is asked once: an answer may be another a moment later, and a sort would notice.
+fn in_order<P>(mut pools: Vec<P>, used: impl Fn(&P) -> Instant) -> Vec<P> {
+    pools.sort_by_cached_key(used);
+    pools
 }
 
 /// True if a connection has lived for as long as it may: a tenth more or less, so that those opened at once are not
@@ -166,4 +171,23 @@ pub(super) fn is_over(metrics: &Metrics, lifetime: Duration) -> bool {
     }
     let share = f64::from((STATE.hash_one(metrics.created) % 1_000) as u32) / 1_000.0;
     age >= lifetime.mul_f64(0.9 + share / 5.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn pools_that_are_used_while_they_are_put_in_order_do_not_end_the_process() {
+        // Each answer is another than before, in no order.
+        let (now, asked) = (Instant::now(), Cell::new(0_u64));
+        let used = |_: &u64| {
+            asked.set(asked.get() + 1);
+            now + Duration::from_millis(asked.get().wrapping_mul(7_919) % 1_009)
+        };
+        assert_eq!(in_order((0..1_000).collect(), used).len(), 1_000);
+        assert_eq!(asked.get(), 1_000, "each is asked once");
+    }
 }
