@@ -7,6 +7,7 @@ use fbs_router_sandbox::{
     soon,
 };
 use fbs_router_schema::Purpose;
+use futures_util::future::join_all;
 use tonic::Code;
 
 use crate::support::{Replica, World, failure, wire::metrics};
@@ -366,8 +367,35 @@ async fn one_look_serves_connections_that_are_opened_later_until_one_breaks() {
     idle().await;
     assert_eq!(written(&replica, "acme_corp").await.as_deref(), Ok(ACME_DATABASE));
     // Restored, restarted, or changed by somebody who sent everybody away.
-    world.platform.implementer().end_sessions(ACME_DATABASE).await.unwrap();
-    assert_eq!(written(&replica, "acme_corp").await, Err(failure(MISCONFIGURED.0, MISCONFIGURED.1)));
+    soon("a session is ended before it is closed for idleness, and all is looked at", async || {
+        let _opened = written(&replica, "acme_corp").await;
+        world.platform.implementer().end_sessions(ACME_DATABASE).await.unwrap();
+        match written(&replica, "acme_corp").await {
+            Err(error) if error == failure(MISCONFIGURED.0, MISCONFIGURED.1) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_connection_sees_is_true_of_all_that_are_open() {
+    let world = World::new().await;
+    let replica = world.replica().await;
+    replica.make("acme_corp", "A-1").await;
+    // Seen by each new connection, whoever looked before; one is open.
+    world.run(ACME_DATABASE, "ALTER TABLE fbs_document.canary DISABLE ROW LEVEL SECURITY").await;
+    soon("enough call at once that a further connection is opened", async || {
+        let calls = (0..8).map(|_| written(&replica, "acme_corp"));
+        match join_all(calls).await.into_iter().find(Result::is_err) {
+            Some(Err(error)) if error == failure(MISCONFIGURED.0, MISCONFIGURED.1) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    for _ in 0..8 {
+        assert_eq!(written(&replica, "acme_corp").await, Err(failure(MISCONFIGURED.0, MISCONFIGURED.1)));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -130,7 +130,8 @@ pub struct Pool {
     pub recycle: Duration,
     /// An idle connection is closed after this: cold solutions cost no connection.
     pub idle: Duration,
-    /// A connection is closed after this, idle or not: what it proved when it was opened may hold no more.
+    /// A connection is closed after this, idle or not: what it proved when it was opened may hold no more. A look at what
+    /// keeps solutions apart is no older either.
     pub lifetime: Duration,
 }
 

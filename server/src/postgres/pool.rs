@@ -151,9 +151,10 @@ impl Pools {
         self.changed.notified().await;
     }
 
-    /// Forgets everything about a database: its connections are closed as they come back.
+    /// Forgets what the connections of a database proved: they are closed as they come back.
     pub fn close(&self, target: &DatabaseTarget) {
         for (_, pool) in self.lock().remove(target).into_iter().flatten() {
+            pool.known.guards.doubt();
             pool.pool.close();
         }
     }
@@ -163,6 +164,9 @@ impl Pools {
         if let Some(served) = self.servers.load().get(server) {
             served.server.retire();
         }
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().filter(|((target, _), _)| target.server == *server).for_each(|(_, known)| known.guards.doubt());
+        drop(known);
         let retired: Open = self.lock().extract_if(|target, _| target.server == *server).collect();
         for (_, pool) in retired.into_values().flatten() {
             pool.pool.close();
@@ -172,6 +176,7 @@ impl Pools {
     /// Closes what is idle of a database and was opened before `since`: one connection that broke speaks for the others.
     pub fn distrust(&self, target: &DatabaseTarget, since: Instant) {
         for (_, pool) in self.lock().get(target).into_iter().flatten() {
+            pool.known.guards.doubt();
             let distrusted = pool.pool.retain(|_, metrics| metrics.created >= since.into_std());
             self.closed.count(Why::Distrusted, distrusted.removed.len());
         }

@@ -1,10 +1,11 @@
 //! What a connection is really connected to.
 //!
-//! Asked once on each new connection, in one round trip, before anything else runs on it. Only facts are gathered
-//! here; whether they are the ones that were meant is decided by whoever knows the solution.
+//! Asked on each new connection, in one round trip, before anything else runs on it. Only facts are gathered here; whether
+//! they are the ones that were meant is decided by whoever knows the solution.
 //!
 //! That policies hold is proved twice: a row of an impossible company must not show itself, neither while no solution is
-//! named nor while another is; and the catalog must say that nothing of ours, or beside it, lets our role past them.
+//! named nor while another is; and the catalog must say that nothing of ours, or beside it, lets our role past them. The
+//! catalog, and the row while another is named, need not be asked by each connection (`pool/guards.rs`).
 
 use std::sync::LazyLock;
 
@@ -21,6 +22,8 @@ pub struct Facts {
     pub oid: u32,
     /// The cluster's `system_identifier`.
     pub system_identifier: u64,
+    /// When Postgres was started, in microseconds since 1970.
+    pub started: i64,
     /// As whom.
     pub role: String,
     /// A standby.
@@ -89,7 +92,7 @@ pub async fn prove(client: &Client) -> Result<Facts, tokio_postgres::Error> {
     Ok(facts)
 }
 
-/// As [`prove`], without what is true of the whole database, whoever asks: it costs more than all the rest.
+/// As [`prove`], without what is true of the whole database for all of a role's connections: it costs more than all the rest.
 pub async fn prove_connection(client: &Client) -> Result<Facts, tokio_postgres::Error> {
     let (facts, ()) = in_one_transaction(client, look_at_connection(client), async { Ok(()) }).await?;
     Ok(facts)
@@ -129,6 +132,7 @@ async fn look_at_connection(client: &Client) -> Result<Facts, tokio_postgres::Er
         database: facts.map(|row| row.get(0)).unwrap_or_default(),
         oid: facts.map(|row| row.get(1)).unwrap_or_default(),
         system_identifier: facts.and_then(|row| row.get::<_, String>(2).parse().ok()).unwrap_or_default(),
+        started: facts.map(|row| row.get(8)).unwrap_or_default(),
         role: facts.map(|row| row.get(7)).unwrap_or_default(),
         in_recovery: facts.is_some_and(|row| row.get(3)),
         role_too_powerful: facts.is_none_or(|row| row.get(4)),

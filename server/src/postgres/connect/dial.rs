@@ -195,7 +195,7 @@ where
 
 impl Companion for Pooled {
     fn broke(&self) {
-        self.guards.broke();
+        self.guards.doubt();
     }
 }
 

@@ -24,17 +24,19 @@ impl Pools {
         if replaced.is_empty() {
             return;
         }
-        self.known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|(target, _), _| !replaced.contains(&target.server));
-        self.lock().retain(|target, pools| {
+        let mut pools = self.lock();
+        pools.retain(|target, pools| {
             let stays = !replaced.contains(&target.server);
             if !stays {
                 pools.iter().for_each(|(_, pool)| pool.pool.close());
             }
             stays
         });
+        // While no pool can be made: what is known was known of the old ones.
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|(target, _), _| !replaced.contains(&target.server));
     }
 
     /// Tells whoever waits that there are other servers.

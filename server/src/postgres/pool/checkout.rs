@@ -150,7 +150,6 @@ impl Pools {
         }
         if metrics.recycle_count > 0
             && let Some(facts) = pool.facts.load_full()
-            && pool.known.guards.hold(lifetime)
         {
             let object = if pool.is_doubtful() { self.ask(pool, object).await } else { Some(object) };
             let Some(object) = object else {
@@ -158,6 +157,11 @@ impl Pools {
                 self.distrust(target, asked);
                 return Ok(Got::Nothing);
             };
+            // What it proved holds no more, as with one that is too old.
+            if !pool.known.guards.hold_in(&facts, lifetime) {
+                drop(Object::take(object));
+                return Ok(Got::Nothing);
+            }
             return Ok(Got::Connection(Proved { object, facts }));
         }
         if metrics.recycle_count == 0 {
@@ -228,8 +232,8 @@ impl Pools {
         Err(failed.into())
     }
 
-    /// Proves a connection that is new, or whose last look was too long ago; none: it took too long. Until that is done it is `unfinished`, so that a caller who leaves in between
-    /// cannot put an unproved connection into the pool.
+    /// Proves a new connection; none: it took too long. A caller who leaves in between leaves it closed: nothing unproved
+    /// gets into the pool.
     async fn prove(
         &self,
         target: &DatabaseTarget,

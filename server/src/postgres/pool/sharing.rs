@@ -30,7 +30,7 @@ use crate::{
 /// Connections that are shared at once, of one database.
 const SHARED: usize = 2;
 /// Readers of one connection from which on another one is worth having.
-const MANY: usize = 8;
+const MANY: usize = 16;
 /// Most readers of one connection: each waits for those before it.
 const MOST: usize = 32;
 /// For so long others may join.
