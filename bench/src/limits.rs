@@ -1,5 +1,6 @@
 //! What is held against a stated limit instead of a peer.
 
+mod attacks;
 mod cold;
 mod crowd;
 mod documents;
@@ -44,6 +45,8 @@ pub(crate) enum Limit {
     Appearing,
     /// Others' calls while one solution sends many.
     Flood,
+    /// Others' calls while somebody sends what no caller would.
+    Attacks,
     /// Three replicas, many databases, few connections.
     Crowd,
 }
@@ -57,7 +60,7 @@ struct Figure {
     unit: &'static str,
 }
 
-const ALL: [Limit; 10] = [
+const ALL: [Limit; 11] = [
     Limit::LastPage,
     Limit::RareWord,
     Limit::NeighboursWord,
@@ -67,6 +70,7 @@ const ALL: [Limit; 10] = [
     Limit::Cold,
     Limit::Appearing,
     Limit::Flood,
+    Limit::Attacks,
     Limit::Crowd,
 ];
 
@@ -82,6 +86,7 @@ impl Limit {
             Self::Cold => "limit: first call to a database",
             Self::Appearing => "limit: from CREATE DATABASE to the first call served there",
             Self::Flood => "limit: 19 solutions while one sends 20 times its share",
+            Self::Attacks => "limit: 19 solutions under attack",
             Self::Crowd => "limit: 1,000 databases, 3 replicas, a role of 40 connections",
         }
     }
@@ -114,6 +119,7 @@ impl Limit {
             Self::Cold => cold::first_calls(world, if quick { 10 } else { 100 }).await?,
             Self::Appearing => cold::appearing(world, if quick { 3 } else { 20 }).await?,
             Self::Flood => flood::flood(world, quick).await?,
+            Self::Attacks => attacks::attacks(world, quick).await?,
             Self::Crowd => crowd::crowd(world, quick).await?,
         })
     }
@@ -121,7 +127,7 @@ impl Limit {
     /// Databases that are there meanwhile, at least.
     fn databases(self, quick: bool) -> u64 {
         match self {
-            Self::Cold | Self::Flood => 100,
+            Self::Cold | Self::Flood | Self::Attacks => 100,
             Self::Crowd if quick => 100,
             Self::Appearing | Self::Crowd => CROWD,
             _ => 0,

@@ -33,11 +33,7 @@ pub(super) async fn flood(world: &World, quick: bool) -> Outcome<Vec<Figure>> {
     let (rounds, window) = if quick { (2, Duration::from_secs(1)) } else { (10, Duration::from_secs(4)) };
     let child = Child::start(Kind::Ours, world.folder())?;
     let client = connect(&child).await?;
-    let mut ids = Vec::new();
-    for number in 1..=SOLUTIONS {
-        let answer = client.solution(town(number)).create(draft()).await?;
-        ids.push((town(number), answer.into_message().document_id));
-    }
+    let ids = documents(&client).await?;
     let mut ratios = Vec::new();
     for _ in 0..rounds {
         let calm = others(&client, &ids, window, "calm").await?;
@@ -59,8 +55,23 @@ pub(super) async fn flood(world: &World, quick: bool) -> Outcome<Vec<Figure>> {
     Ok(vec![Figure { what: "their p99, against without", stated: 2.0, measured, unit: "×" }])
 }
 
-/// The 99th percentile of those who only read.
-async fn others(client: &Client, ids: &[(String, String)], window: Duration, when: &str) -> Outcome<Duration> {
+/// A document of each solution.
+pub(super) async fn documents(client: &Client) -> Outcome<Vec<(String, String)>> {
+    let mut ids = Vec::new();
+    for number in 1..=SOLUTIONS {
+        let answer = client.solution(town(number)).create(draft()).await?;
+        ids.push((town(number), answer.into_message().document_id));
+    }
+    Ok(ids)
+}
+
+/// The 99th percentile of those who only read: all but the last.
+pub(super) async fn others(
+    client: &Client,
+    ids: &[(String, String)],
+    window: Duration,
+    when: &str,
+) -> Outcome<Duration> {
     let mut readers = JoinSet::new();
     for (place, (solution, id)) in ids.iter().take(ids.len() - 1).enumerate() {
         let (documents, id) = (client.solution(solution), id.clone());
