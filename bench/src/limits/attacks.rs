@@ -1,5 +1,6 @@
 //! What callers notice while somebody else sends what no caller would: calls that are taken back at once, requests and
-//! headers that are too large, connections that end or say nothing. A thousand a second of each, or as many as fit.
+//! headers that are too large, connections that end or say nothing. A thousand a second of each, twenty of what is large, from the processors and the
+//! runtime of those who are measured.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -31,6 +32,8 @@ use crate::{
 const SENDERS: usize = 10;
 /// Between two of one sender.
 const PAUSE: Duration = Duration::from_millis(10);
+/// The same, of what takes megabytes to send: it would be the sender who is measured.
+const LONG_PAUSE: Duration = Duration::from_millis(500);
 /// Connections that say nothing, more than one address may have.
 const SILENT: usize = 200;
 /// As HTTP/2 begins.
@@ -83,7 +86,7 @@ pub(super) async fn attacks(world: &World, quick: bool) -> Outcome<Vec<Figure>> 
 
 /// Sends until it is ended. What is answered, or not, is nobody's concern.
 async fn send(attack: Attack, address: SocketAddr) {
-    let mut ticks = interval(PAUSE);
+    let mut ticks = interval(if matches!(attack, Attack::TooLarge) { LONG_PAUSE } else { PAUSE });
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let channel = || Endpoint::from_shared(format!("http://{address}")).map(|endpoint| endpoint.connect_lazy());
     let Ok(channel) = channel() else { return };
