@@ -7,6 +7,7 @@ mod breaker;
 mod budget;
 pub mod connect;
 mod durability;
+mod guards;
 mod hosts;
 mod line;
 mod password;

@@ -1,6 +1,6 @@
 //! What callers notice while somebody else sends what no caller would: calls that are taken back at once, requests and
-//! headers that are too large, connections that end or say nothing. A thousand a second of each, twenty of what is large, from the processors and the
-//! runtime of those who are measured.
+//! headers that are too large, connections that end or say nothing. A thousand a second of each, twenty of what is large,
+//! from the processors and the runtime of those who are measured.
 
 use std::{net::SocketAddr, time::Duration};
 

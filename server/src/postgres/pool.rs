@@ -12,7 +12,6 @@ mod adopt;
 mod checkout;
 mod connection;
 mod database;
-mod guards;
 mod room;
 mod sharing;
 
@@ -27,7 +26,6 @@ use std::{
 use arc_swap::ArcSwap;
 use tokio::{sync::Notify, time::Instant};
 
-pub(super) use self::guards::Guards;
 pub use self::{
     checkout::CheckoutError,
     connection::Connection,

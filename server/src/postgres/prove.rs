@@ -5,7 +5,7 @@
 //!
 //! That policies hold is proved twice: a row of an impossible company must not show itself, neither while no solution is
 //! named nor while another is; and the catalog must say that nothing of ours, or beside it, lets our role past them. The
-//! catalog, and the row while another is named, need not be asked by each connection (`pool/guards.rs`).
+//! catalog, and the row while another is named, need not be asked by each connection (`guards.rs`).
 
 use std::sync::LazyLock;
 

@@ -16,10 +16,10 @@ use crate::{
     domain::Login,
     postgres::{
         Told,
+        guards::Guards,
         hosts::Hosts,
         password::{is_wrong, read_password},
         places::Place,
-        pool::Guards,
     },
 };
 

@@ -9,11 +9,11 @@ use arc_swap::ArcSwapOption;
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts};
 use tokio::time::Instant;
 
-use super::{guards::Guards, sharing::Sharing};
+use super::sharing::Sharing;
 use crate::{
     config,
     domain::{DatabaseTarget, Login},
-    postgres::{Facts, PostgresServer, breaker::Breaker, connect::Connector},
+    postgres::{Facts, PostgresServer, breaker::Breaker, connect::Connector, guards::Guards},
 };
 
 /// Connections beyond those for documents, so that routing never waits for one of theirs.

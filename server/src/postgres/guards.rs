@@ -3,7 +3,7 @@
 //!
 //! Invariant: no connection is lent on a look that is older than `pool.lifetime`, that was made in another database or
 //! before Postgres was restarted, or that was made before a connection broke or said otherwise: whoever ended it may have
-//! done more. What is changed in silence, while no connection is open, is noticed when the look is too old.
+//! done more. What is changed in silence, while no connection is open or behind a pooler, is noticed when the look is too old.
 
 use std::{
     sync::{
@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-use crate::postgres::{
+use super::{
     Facts,
     prove::{prove, prove_connection},
 };
@@ -28,7 +28,7 @@ const RENEWED: f64 = 0.8;
 
 /// The last look at a database, as one login.
 #[derive(Debug, Default)]
-pub(in crate::postgres) struct Guards {
+pub(super) struct Guards {
     last: ArcSwapOption<Look>,
     /// Held while one looks: one is enough for all who wait.
     looking: tokio::sync::Mutex<()>,
@@ -82,16 +82,14 @@ impl Guards {
     }
 
     /// A connection broke, or something else says that the database may not be as it was.
-    pub(in crate::postgres) fn doubt(&self) {
+    pub(super) fn doubt(&self) {
         self.doubts.fetch_add(1, Ordering::SeqCst);
     }
 
     async fn look(&self, client: &Client) -> Result<Facts, tokio_postgres::Error> {
         let (began, doubts) = (Instant::now(), self.doubts.load(Ordering::SeqCst));
         let found = prove(client).await?;
-        // A standby may be behind.
-        let good = found.unguarded.is_empty() && !found.in_recovery && !found.role_too_powerful;
-        self.last.store(good.then(|| Arc::new(Look { began, doubts, found: found.clone() })));
+        self.last.store(Look::of(&found, began, doubts).map(Arc::new));
         Ok(found)
     }
 
@@ -103,6 +101,12 @@ impl Guards {
 // === impl Look ===
 
 impl Look {
+    /// None, if solutions are not kept apart, or a later connection could find another answer: a standby may be behind.
+    fn of(found: &Facts, began: Instant, doubts: u64) -> Option<Self> {
+        let good = found.unguarded.is_empty() && !found.in_recovery && !found.role_too_powerful;
+        good.then(|| Self { began, doubts, found: found.clone() })
+    }
+
     /// The same database, by all that it says of itself; its ledger, which is added later, has nothing to do with it.
     fn is_of(&self, facts: &Facts) -> bool {
         let place = |facts: &Facts| (facts.oid, facts.system_identifier, facts.started, facts.schema);
@@ -112,4 +116,86 @@ impl Look {
 
 fn whose(facts: &Facts) -> Option<(Uuid, Option<&str>)> {
     facts.identity.as_ref().map(|known| (known.database_uuid, known.solution.as_deref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postgres::{Identity, SchemaState, prove::Unguarded};
+
+    const LIFETIME: Duration = Duration::from_secs(600);
+
+    fn facts() -> Facts {
+        let identity = Identity { database_uuid: Uuid::from_u128(1), solution: Some("acme".into()), ledger_id: None };
+        Facts {
+            database: "djo_acme_db".into(),
+            oid: 1,
+            system_identifier: 2,
+            started: 3,
+            role: "fbs_router".into(),
+            in_recovery: false,
+            role_too_powerful: false,
+            unguarded: Vec::new(),
+            schema: SchemaState::Ready(3),
+            identity: Some(identity),
+        }
+    }
+
+    fn with(change: impl FnOnce(&mut Facts)) -> Facts {
+        let mut facts = facts();
+        change(&mut facts);
+        facts
+    }
+
+    fn looked() -> Guards {
+        let guards = Guards::default();
+        guards.last.store(Look::of(&facts(), Instant::now(), 0).map(Arc::new));
+        guards
+    }
+
+    #[test]
+    fn a_look_is_good_where_it_was_made_and_nowhere_else() {
+        let guards = looked();
+        assert!(guards.hold_in(&facts(), LIFETIME));
+        let claimed = |facts: &mut Facts| facts.identity.as_mut().unwrap().ledger_id = Some(Uuid::from_u128(9));
+        assert!(guards.hold_in(&with(claimed), LIFETIME), "claimed meanwhile");
+        let elsewhere: [fn(&mut Facts); 8] = [
+            |facts| facts.oid = 9,
+            |facts| facts.system_identifier = 9,
+            |facts| facts.started = 9,
+            |facts| facts.schema = SchemaState::Ready(4),
+            |facts| facts.role = "another".into(),
+            |facts| facts.identity = None,
+            |facts| facts.identity.as_mut().unwrap().solution = None,
+            |facts| facts.identity.as_mut().unwrap().database_uuid = Uuid::from_u128(9),
+        ];
+        for (number, change) in elsewhere.into_iter().enumerate() {
+            assert!(!guards.hold_in(&with(change), LIFETIME), "{number}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_ends_with_its_time_and_with_any_doubt() {
+        let guards = looked();
+        tokio::time::advance(LIFETIME - Duration::from_millis(1)).await;
+        assert!(guards.hold(LIFETIME) && !guards.hold(LIFETIME.mul_f64(RENEWED)));
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(!guards.hold(LIFETIME) && !guards.hold_in(&facts(), LIFETIME));
+        let guards = looked();
+        guards.doubt();
+        assert!(!guards.hold(LIFETIME) && !guards.hold_in(&facts(), LIFETIME));
+    }
+
+    #[test]
+    fn a_look_that_others_should_not_rely_on_is_none() {
+        let what = || Unguarded { what: String::new(), mend: String::new() };
+        let bad: [fn(&mut Facts, Unguarded); 3] = [
+            |facts, _| facts.in_recovery = true,
+            |facts, _| facts.role_too_powerful = true,
+            |facts, what| facts.unguarded.push(what),
+        ];
+        for (number, change) in bad.into_iter().enumerate() {
+            assert!(Look::of(&with(|facts| change(facts, what())), Instant::now(), 0).is_none(), "{number}");
+        }
+    }
 }
