@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use fbs_router_sandbox::{Address, Cluster, FaultProxy, Implementer, Options, Platform};
 
 pub(crate) use self::{
-    calls::{Answered, answered, draft, failure, reason, within},
+    calls::{Answered, answered, draft, failure, one, reason, unanswered, within},
     replica::Replica,
 };
 

@@ -21,8 +21,10 @@ use crate::support::{
     Replica, World,
     asking::retitle,
     load::{Load, NOBODY_KNOWS, some_more},
+    one,
     process::Served,
     residue::nothing_is_left,
+    unanswered, within,
 };
 
 const PATIENT: &str = "[deadline]\nmax = \"60s\"\n";
@@ -104,17 +106,20 @@ async fn a_router_ended_under_load_loses_nothing_that_it_acknowledged() {
                     break;
                 }
                 let (name, request) = (format!("W-{caller}-{number}"), Uuid::new_v4());
-                let answer = match ends.create_once("acme_corp", &name, request).await {
-                    Ok(answer) => answer,
-                    Err((Code::Unavailable | Code::Unknown | Code::Cancelled, _)) => {
+                let document_id = match ends.documents().create_document(within(one("acme_corp", &name, request))).await
+                {
+                    Ok(answer) => answer.into_inner().document.unwrap().document_id,
+                    Err(status) if unanswered(&status) || status.code() == Code::Unavailable => {
                         soon("another takes it", async || {
                             other.create_once("acme_corp", &name, request).await.map_err(|error| format!("{error:?}"))
                         })
                         .await
+                        .message
+                        .document_id
                     }
-                    Err(error) => panic!("{error:?}"),
+                    Err(status) => panic!("{status:?}"),
                 };
-                acknowledged.insert(answer.message.document_id, name);
+                acknowledged.insert(document_id, name);
                 served.fetch_add(1, Relaxed);
             }
             acknowledged

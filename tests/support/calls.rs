@@ -44,6 +44,11 @@ pub(crate) fn reason(status: &Status) -> (Code, String) {
     (status.code(), info.map(|info| info.reason).unwrap_or_default())
 }
 
+/// Whether no answer came: the transport made the status, with whatever code it finds for how the connection ended.
+pub(crate) fn unanswered(status: &Status) -> bool {
+    std::error::Error::source(status).is_some()
+}
+
 /// Code and reason as tests write them.
 pub(crate) fn failure(code: Code, reason: &str) -> (Code, String) {
     (code, reason.to_owned())
@@ -138,13 +143,17 @@ impl Replica {
         name: &str,
         request_id: uuid::Uuid,
     ) -> Result<Answered<Document>, (Code, String)> {
-        self.create_with(CreateDocumentRequest {
-            solution: solution.into(),
-            document: Some(draft(name)),
-            request_id: request_id.to_string(),
-            ..CreateDocumentRequest::default()
-        })
-        .await
+        self.create_with(one(solution, name, request_id)).await
+    }
+}
+
+/// A document to be created once, however often it is asked for.
+pub(crate) fn one(solution: &str, name: &str, request_id: uuid::Uuid) -> CreateDocumentRequest {
+    CreateDocumentRequest {
+        solution: solution.into(),
+        document: Some(draft(name)),
+        request_id: request_id.to_string(),
+        ..CreateDocumentRequest::default()
     }
 }
 
