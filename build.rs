@@ -20,14 +20,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     // The encoded form keeps comments and custom options, which reflection shows.
     fs::write(PathBuf::from(env::var("OUT_DIR")?).join("descriptor.bin"), compiler.encode_file_descriptor_set())?;
 
+    let mut names = tonic_prost_build::Config::new();
+    names.enable_type_names(); // the codec looks a message up by its name
     tonic_prost_build::configure()
+        .codec_path("crate::codec::BoundedCodec")
         .build_client(env::var_os("CARGO_FEATURE_CLIENT").is_some())
         .build_server(env::var_os("CARGO_FEATURE_SERVER").is_some())
         .extern_path(".google.rpc", "::tonic_types::pb")
         // Chunks of content are shared, not copied, on their way between socket and database.
         .bytes(".fbs.document.v1.UploadContentRequest")
         .bytes(".fbs.document.v1.DownloadContentResponse")
-        .compile_fds(compiler.file_descriptor_set())?;
+        .compile_fds_with_config(compiler.file_descriptor_set(), names)?;
     Ok(())
 }
 

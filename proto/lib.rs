@@ -1,7 +1,11 @@
 //! The gRPC contract of fbs-router, as Rust: messages, clients and servers generated from `proto/`.
 //!
-//! Server, client and tests share this crate, so that there is one copy of each type. It holds no
-//! logic; what a field means is said in the `.proto` files, and repeated in the generated docs.
+//! Server, client and tests share this crate, so that there is one copy of each type. It knows how messages are read
+//! from bytes ([`codec`]) and nothing of what they mean; what a field means is said in the `.proto` files, and repeated in
+//! the generated docs.
+
+pub mod codec;
+mod weight;
 
 /// `name, "package", what it is about`: version 1 of a package.
 macro_rules! version_1 {

@@ -11,6 +11,7 @@ mod attacker;
 mod backup;
 mod bad_input;
 mod batch;
+mod bombs;
 mod callers;
 mod callers_tls;
 mod cancel;

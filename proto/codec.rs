@@ -1,0 +1,80 @@
+//! Protobuf as tonic reads and writes it, with a bound on what a request takes once it is read.
+//!
+//! An element of a repeated field is two bytes on the wire, and hundreds in memory: 4 MiB of empty requests in a batch
+//! would be more than a gigabyte before anybody could count them. So a request is weighed before it is decoded. What
+//! callers send for a purpose weighs less than it may; what is merely too many is left to the service, which says how
+//! many there may be.
+
+use std::marker::PhantomData;
+
+use prost::{Message, Name, bytes::Buf};
+use tonic::{
+    Status,
+    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
+};
+use tonic_prost::{ProstDecoder, ProstEncoder};
+
+use crate::weight::{self, ALLOWED};
+
+/// The codec of all generated clients and servers.
+#[derive(Debug)]
+pub struct BoundedCodec<T, U>(PhantomData<(T, U)>);
+
+/// Encodes as [`ProstEncoder`] does.
+#[derive(Debug)]
+pub struct BoundedEncoder<T>(ProstEncoder<T>);
+
+/// Decodes as [`ProstDecoder`] does, unless it is a request that would take too much memory: `OUT_OF_RANGE`, as of one that
+/// is too long.
+#[derive(Debug)]
+pub struct BoundedDecoder<U>(ProstDecoder<U>);
+
+impl<T, U> Default for BoundedCodec<T, U> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<T, U> Codec for BoundedCodec<T, U>
+where
+    T: Message + Send + 'static,
+    U: Message + Name + Default + Send + 'static,
+{
+    type Encode = T;
+    type Decode = U;
+    type Encoder = BoundedEncoder<T>;
+    type Decoder = BoundedDecoder<U>;
+
+    fn encoder(&mut self) -> Self::Encoder {
+        BoundedEncoder(ProstEncoder::default())
+    }
+
+    fn decoder(&mut self) -> Self::Decoder {
+        BoundedDecoder(ProstDecoder::default())
+    }
+}
+
+impl<T: Message> Encoder for BoundedEncoder<T> {
+    type Item = T;
+    type Error = Status;
+
+    fn encode(&mut self, item: T, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        self.0.encode(item, buffer)
+    }
+}
+
+impl<U: Message + Name + Default> Decoder for BoundedDecoder<U> {
+    type Item = U;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
+        // A message is in one piece.
+        if !weight::is_allowed::<U>(buffer.chunk()) {
+            return Err(Status::out_of_range(format!(
+                "Error, decoded message would take more than {} times its bytes and {} more",
+                ALLOWED.times, ALLOWED.more
+            )));
+        }
+        self.0.decode(buffer)
+    }
+}
