@@ -13,6 +13,7 @@ mod nemesis;
 mod report;
 mod routers;
 mod solutions;
+mod watch;
 
 use std::{
     collections::BTreeMap,
@@ -196,7 +197,8 @@ async fn what_callers_were_told_under_faults_is_the_history_of_documents() {
         nemesis::go_on(&torture, Duration::from_secs(seconds)).await;
         torture.over.store(true, Relaxed);
     };
-    tokio::join!(story, join_all((0..CLIENTS).map(|number| Client::new(&torture, number).go_on())));
+    let clients = join_all((0..CLIENTS).map(|number| Client::new(&torture, number).go_on()));
+    let ((), _, looks) = tokio::join!(story, clients, watch::go_on(&torture));
     invariants::liveness(&torture).await;
     invariants::last_state(&torture).await;
     invariants::databases(&torture).await;
@@ -206,8 +208,8 @@ async fn what_callers_were_told_under_faults_is_the_history_of_documents() {
     let fired = torture.fired.lock().unwrap().clone();
     let mut found = report::judge(&lines);
     found.extend(torture.violations.lock().unwrap().drain(..));
-    found.extend(report::guards(&lines, &fired, seconds));
-    report::print(&lines, &fired);
+    found.extend(report::guards(&lines, &fired, looks, seconds));
+    report::print(&lines, &fired, looks);
     assert!(
         found.is_empty(),
         "SEED={seed}, {} findings; again: make torture CHECK={}\n\n{}",

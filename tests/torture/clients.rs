@@ -17,7 +17,7 @@ use super::{
     routers::ROUTERS,
     solutions::{Document, Shelf, Solution},
 };
-use crate::support::{asking, reason};
+use crate::support::{asking, reason, unanswered};
 
 pub(super) const CLIENTS: usize = 10;
 /// Of one try.
@@ -268,8 +268,7 @@ impl<'t> Client<'t> {
                         return tried;
                     }
                     // What the transport makes of a connection that broke, or that a router which is stopped closes.
-                    let broke = reason.is_empty() && std::error::Error::source(&status).is_some();
-                    if !broke && !ALLOWED.iter().any(|allowed| *allowed == (code, &*reason)) {
+                    if !unanswered(&status) && !ALLOWED.iter().any(|allowed| *allowed == (code, &*reason)) {
                         self.torture.violation(format!("{solution} was refused by {at}: {status:?}"));
                     }
                 }

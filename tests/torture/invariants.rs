@@ -1,7 +1,7 @@
 //! What has to hold when all has healed: everybody is served, nothing is held, and the databases hold what the callers were
 //! told, once, and nobody else's.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed};
 
 use fbs_router_proto::{
     admin::v1::MoveSolutionRequest,
@@ -109,6 +109,26 @@ pub(super) async fn last_state(torture: &Torture) {
     }
 }
 
+/// Of those whose own database was there first, nothing was ever written elsewhere: looked for in what is only added to.
+pub(super) async fn live_apart(torture: &Torture) {
+    let apart: Vec<String> = {
+        let solutions = torture.solutions.lock().unwrap();
+        solutions.iter().filter(|of| of.apart.load(Relaxed)).map(|of| of.name.clone()).collect()
+    };
+    let sql = "SELECT company_id, count(*) FROM fbs_router.audit WHERE company_id = ANY($1) AND request_id IS NOT NULL GROUP BY 1";
+    torture
+        .insist("the system database is looked into", async || {
+            let told = |error: &dyn std::fmt::Display| error.to_string();
+            let client = torture.world.platform.cluster.connect(SYSTEM_DATABASE).await.map_err(|error| told(&error))?;
+            for row in client.query(sql, &[&apart]).await.map_err(|error| told(&error))? {
+                let (name, rows): (String, i64) = (row.get(0), row.get(1));
+                torture.violation(format!("{rows} changes of {name} were made in the system database"));
+            }
+            Ok::<_, String>(())
+        })
+        .await;
+}
+
 /// Looks into every database, and into what the routers have printed.
 pub(super) async fn databases(torture: &Torture) {
     let to = match place(torture, MOVING).await.unwrap() {
@@ -117,6 +137,7 @@ pub(super) async fn databases(torture: &Torture) {
     };
     let purge = MoveSolutionRequest { solution: MOVING.into(), to: to.into(), purge: true, ..Default::default() };
     faults::walk(torture, &purge, 0).await;
+    live_apart(torture).await;
     let cluster = &torture.world.platform.cluster;
     let names = "SELECT datname FROM pg_database WHERE datname LIKE 'djo\\_%' OR datname = 'fbs_system_db' ORDER BY 1";
     let names = cluster.connect("postgres").await.unwrap().query(names, &[]).await.unwrap();

@@ -77,7 +77,7 @@ fn count(lines: &[Line]) -> Counts {
 }
 
 /// What there was too little of to have proved anything.
-pub(super) fn guards(lines: &[Line], fired: &BTreeMap<&'static str, usize>, seconds: u64) -> Vec<String> {
+pub(super) fn guards(lines: &[Line], fired: &BTreeMap<&'static str, usize>, looks: usize, seconds: u64) -> Vec<String> {
     let counts = count(lines);
     let seconds = usize::try_from(seconds).unwrap();
     let of = |name: &str| fired.get(name).copied().unwrap_or_default();
@@ -86,6 +86,7 @@ pub(super) fn guards(lines: &[Line], fired: &BTreeMap<&'static str, usize>, seco
         ("changes of which nobody knows", counts.unknown, seconds / 30),
         ("tries on a second router", counts.elsewhere, seconds / 6),
         ("moves", of("moved"), seconds.div_ceil(120)),
+        ("looks at both places", looks, seconds),
     ];
     // Of a minute, every fault of one kind at least once; of ten, all of them.
     let expected = if seconds >= 600 { nemesis::all() } else { nemesis::of_a_minute() };
@@ -94,8 +95,8 @@ pub(super) fn guards(lines: &[Line], fired: &BTreeMap<&'static str, usize>, seco
     few.map(|(what, found, least)| format!("it proved nothing: {what}: {found}, fewer than {least}")).collect()
 }
 
-pub(super) fn print(lines: &[Line], fired: &BTreeMap<&'static str, usize>) {
+pub(super) fn print(lines: &[Line], fired: &BTreeMap<&'static str, usize>, looks: usize) {
     let counts = count(lines);
     println!("{} documents, {counts:?}", history::documents(lines).len());
-    println!("faults: {fired:?}");
+    println!("faults: {fired:?}; {looks} looks at both places of {}", super::MOVING);
 }

@@ -3,7 +3,7 @@
 
 use std::sync::{
     Arc, Mutex,
-    atomic::{AtomicUsize, Ordering::Relaxed},
+    atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
 };
 
 use super::history::Seen;
@@ -34,12 +34,19 @@ pub(super) struct Solution {
     pub(super) name: String,
     /// Held by every call; alone, nobody calls.
     pub(super) calling: tokio::sync::RwLock<()>,
+    /// Its own database was there before its first document: nothing of it is ever anywhere else.
+    pub(super) apart: AtomicBool,
     shelves: Mutex<Vec<Arc<Shelf>>>,
 }
 
 impl Solution {
     pub(super) fn new(name: &str) -> Arc<Self> {
-        let this = Self { name: name.to_owned(), calling: tokio::sync::RwLock::default(), shelves: Mutex::default() };
+        let this = Self {
+            name: name.to_owned(),
+            calling: tokio::sync::RwLock::default(),
+            apart: AtomicBool::default(),
+            shelves: Mutex::default(),
+        };
         this.next();
         Arc::new(this)
     }

@@ -16,13 +16,14 @@ use fbs_router_sandbox::platform::TEMPLATE_DATABASE;
 
 use super::{
     super::{
-        MOVING,
+        ANSWER, MOVING,
         history::{Call, Line, Outcome},
         invariants,
         solutions::Solution,
     },
     Torture, pause,
 };
+use crate::support::{asking::page, within};
 
 /// Solutions that come and go, of those that callers ask for at a time.
 const GUESTS: usize = 3;
@@ -68,15 +69,44 @@ pub(in super::super) async fn walk(torture: &Torture, request: &MoveSolutionRequ
 /// A database for a solution of which nobody has heard, while its first callers come.
 pub(super) async fn appeared(torture: &Torture, random: &mut fastrand::Rng) {
     let solution = Solution::new(&format!("fresh_{}", torture.solutions.lock().unwrap().len()));
-    let early = random.bool();
-    if early {
+    let own = own(&solution);
+    if random.bool() {
         invite(torture, &solution);
         tokio::time::sleep(Duration::from_millis(random.u64(..300))).await;
+        copied(torture, &own).await;
+        return;
     }
-    copied(torture, &own(&solution)).await;
-    if !early {
-        invite(torture, &solution);
+    if random.bool() {
+        asked_for(torture, &solution).await;
     }
+    copied(torture, &own).await;
+    solution.apart.store(true, Relaxed);
+    let closed = random.bool();
+    if closed {
+        opened(torture, &own, false).await;
+    }
+    invite(torture, &solution);
+    if closed {
+        pause(random).await;
+        opened(torture, &own, true).await;
+    }
+}
+
+/// Every router that can be asked knows that it has no database of its own, and nothing is written.
+async fn asked_for(torture: &Torture, solution: &Solution) {
+    for router in &torture.routers {
+        let request = within(page(&solution.name, 1));
+        let _known = tokio::time::timeout(ANSWER, router.documents().list_documents(request)).await;
+    }
+}
+
+async fn opened(torture: &Torture, database: &str, open: bool) {
+    let implementer = torture.implementer();
+    torture
+        .insist("a database is opened or closed", async || {
+            implementer.allow_connections(database, open).await.map_err(|error| error.to_string())
+        })
+        .await;
 }
 
 /// A database is gone; an operator gives it up, and the solution begins anew in the system database. When it comes back,
@@ -85,6 +115,7 @@ pub(super) async fn released(torture: &Torture, random: &mut fastrand::Rng) {
     let solution = Solution::new(&format!("brief_{}", torture.solutions.lock().unwrap().len()));
     let name = &solution.name;
     copied(torture, &own(&solution)).await;
+    solution.apart.store(true, Relaxed);
     invite(torture, &solution);
     torture
         .insist("it lives in its own database", async || match invariants::place(torture, name).await? {
@@ -94,6 +125,8 @@ pub(super) async fn released(torture: &Torture, random: &mut fastrand::Rng) {
         .await;
     pause(random).await;
     let nobody_calls = solution.calling.write().await;
+    invariants::live_apart(torture).await;
+    solution.apart.store(false, Relaxed);
     let called = torture.now();
     renamed(torture, &own(&solution), &format!("gone_{name}")).await;
     let turn = AtomicUsize::new(random.usize(..100));
