@@ -3,6 +3,7 @@
 //! Every server is a child process, so that its processor time is its own; servers that are compared live at the same
 //! time and are loaded in turn. docs/benchmarks.md says what each row means.
 
+mod attacker;
 mod child;
 mod cpu;
 mod limits;
@@ -14,7 +15,7 @@ mod rows;
 mod servers;
 mod world;
 
-use std::{error::Error, path::PathBuf, process::ExitCode};
+use std::{error::Error, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -44,6 +45,9 @@ enum ChildCommand {
     /// A server under load: this program runs itself so.
     #[command(hide = true)]
     Server { kind: String, folder: PathBuf },
+    /// Who sends what no caller would.
+    #[command(hide = true)]
+    Attacker { attack: usize, address: SocketAddr, document_id: String },
 }
 
 fn main() -> ExitCode {
@@ -51,6 +55,9 @@ fn main() -> ExitCode {
     let outcome = match &arguments.child {
         Some(ChildCommand::Server { kind, folder }) => {
             Kind::from_name(kind).and_then(|kind| servers::run(kind, folder)).map(|()| true)
+        }
+        Some(ChildCommand::Attacker { attack, address, document_id }) => {
+            attacker::run(*attack, *address, document_id).map(|()| true)
         }
         None => bench(&arguments),
     };

@@ -21,6 +21,18 @@ pub(super) async fn memory(documents: &Documents, child: &Child, quick: bool) ->
     let size = if quick { 64 * MIB } else { 1024 * MIB };
     let draft = Document { name: "BIG".into(), title: "A large file".into(), ..Document::default() };
     let id = documents.create(draft).await?.into_message().document_id;
+    upload(documents, &id, size).await?;
+    // Verifies size and digest by itself.
+    let mut download = documents.download(id.as_str()).await?;
+    let received = tokio::io::copy(&mut download, &mut tokio::io::sink()).await?;
+    if received != size {
+        return Err(format!("{received} of {size} bytes came back").into());
+    }
+    Ok(child.memory("VmHWM:")? as f64 / MIB as f64)
+}
+
+/// Gives a document so many bytes.
+pub(super) async fn upload(documents: &Documents, id: &str, size: u64) -> Outcome<()> {
     let mut digest = Sha256::new();
     let mut noise = Noise::new(size);
     let mut buffer = vec![0; 256 * 1024];
@@ -38,14 +50,8 @@ pub(super) async fn memory(documents: &Documents, child: &Child, quick: bool) ->
         sha256: digest.finalize().to_vec(),
         generation: 0,
     };
-    documents.upload(Upload::new(&id, content), Noise::new(size)).await?;
-    // Verifies size and digest by itself.
-    let mut download = documents.download(id.as_str()).await?;
-    let received = tokio::io::copy(&mut download, &mut tokio::io::sink()).await?;
-    if received != size {
-        return Err(format!("{received} of {size} bytes came back").into());
-    }
-    Ok(child.memory("VmHWM:")? as f64 / MIB as f64)
+    documents.upload(Upload::new(id, content), Noise::new(size)).await?;
+    Ok(())
 }
 
 /// So many bytes that nothing compresses, the same each time.

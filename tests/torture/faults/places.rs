@@ -13,6 +13,7 @@ use fbs_router_proto::{
     router::v1::Placement,
 };
 use fbs_router_sandbox::platform::TEMPLATE_DATABASE;
+use futures_util::future::join_all;
 
 use super::{
     super::{
@@ -76,10 +77,16 @@ pub(super) async fn appeared(torture: &Torture, random: &mut fastrand::Rng) {
         copied(torture, &own).await;
         return;
     }
-    if random.bool() {
-        asked_for(torture, &solution).await;
+    // Until it is there, every router knows that there is none.
+    let asking = async {
+        loop {
+            asked_for(torture, &solution).await;
+        }
+    };
+    tokio::select! {
+        () = copied(torture, &own) => {}
+        () = asking => {}
     }
-    copied(torture, &own).await;
     solution.apart.store(true, Relaxed);
     let closed = random.bool();
     if closed {
@@ -92,12 +99,14 @@ pub(super) async fn appeared(torture: &Torture, random: &mut fastrand::Rng) {
     }
 }
 
-/// Every router that can be asked knows that it has no database of its own, and nothing is written.
+/// Every router that can be asked looks for it, and nothing is written.
 async fn asked_for(torture: &Torture, solution: &Solution) {
-    for router in &torture.routers {
+    let asked = torture.routers.iter().map(async |router| {
         let request = within(page(&solution.name, 1));
         let _known = tokio::time::timeout(ANSWER, router.documents().list_documents(request)).await;
-    }
+    });
+    join_all(asked).await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
 }
 
 async fn opened(torture: &Torture, database: &str, open: bool) {
