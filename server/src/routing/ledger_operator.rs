@@ -15,7 +15,7 @@ use crate::{
     domain::{Epoch, Error, Result, Violation},
     postgres::{
         Failure, Statement,
-        transaction::{Bound, StatementError, Transaction},
+        transaction::{Bound, CommitError, StatementError, Transaction},
     },
 };
 
@@ -67,7 +67,7 @@ impl LedgerWriter<'_> {
             Some(_) | None => error.into_error(),
         })?;
         self.audit(&mut transaction, "register", 0, principal).await?;
-        commit(transaction).await.map(drop)
+        decide(transaction).await
     }
 
     /// Records the pair as DEDICATED there, at an epoch above `seen` and all others; none while it is being moved, or
@@ -97,7 +97,7 @@ impl LedgerWriter<'_> {
             transaction.query(&FENCE_MOVED, &[&company, &epoch]).await.map_err(StatementError::into_error)?;
         }
         self.audit(&mut transaction, "register", epoch, principal).await?;
-        commit(transaction).await.map(|_| Some(epoch))
+        decide(transaction).await.map(|()| Some(epoch))
     }
 
     /// Records the pair as SYSTEM, at an epoch above `seen` and all others; none while it is being moved, or while rows
@@ -127,7 +127,7 @@ impl LedgerWriter<'_> {
             }
         }
         self.audit(&mut transaction, "release", epoch, principal).await?;
-        commit(transaction).await.map(|_| Some(epoch))
+        decide(transaction).await.map(|()| Some(epoch))
     }
 
     /// What is done beside the ledger, on record before it is done.
@@ -186,6 +186,15 @@ impl LedgerDoor<'_> {
         }
         let audited = transaction.query(&AUDIT, &[&NO_SOLUTION, &principal, &action, &0_i64]).await;
         audited.map_err(StatementError::into_error)?;
-        commit(transaction).await
+        decide(transaction).await.map(|()| true)
+    }
+}
+
+/// Commits a decision. It has no `request_id`: whoever gave it is told that its outcome is not known.
+async fn decide(transaction: Transaction) -> Result<()> {
+    match transaction.commit().await {
+        Ok(()) => Ok(()),
+        Err(CommitError::RolledBack(error)) => Err(error.into_error()),
+        Err(CommitError::Unknown) => Err(Error::OutcomeUnknown),
     }
 }
