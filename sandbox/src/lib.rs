@@ -17,4 +17,4 @@ pub use cluster::{Cluster, Options, PgBouncer, Storage};
 pub use eventually::{LIMIT, eventually, soon};
 pub use implementer::Implementer;
 pub use platform::Platform;
-pub use proxy::{Address, FaultProxy, Mode};
+pub use proxy::{Address, FaultProxy, Mode, Way};

@@ -36,6 +36,15 @@ pub enum Address {
     Unix(PathBuf),
 }
 
+/// A direction of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// What clients say.
+    ToServer,
+    /// What they are answered.
+    ToClient,
+}
+
 /// What happens to connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -55,6 +64,14 @@ pub enum Mode {
     CutAfter {
         /// The number of bytes.
         to_server: u64,
+    },
+    /// Each connection that is open now passes this many more bytes in that direction; whoever gets them gets exactly
+    /// these and an end. If that is the server, the client is reset. New connections are as in [`Mode::Forward`].
+    CutOpenAfter {
+        /// The direction.
+        way: Way,
+        /// The number of bytes.
+        bytes: u64,
     },
     /// Each piece of data, of 16 KiB at most, is late by this much, in each direction.
     Delay(Duration),

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fbs_router_sandbox::{Address, Cluster, FaultProxy, Mode, Options, soon};
+use fbs_router_sandbox::{Address, Cluster, FaultProxy, Mode, Options, Way, soon};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream, UnixStream},
@@ -145,6 +145,26 @@ async fn cut_after_gives_the_server_exactly_so_many_bytes() {
     let mut rest = Vec::new();
     let end = timeout(Duration::from_secs(5), open.read_to_end(&mut rest)).await.unwrap();
     assert_eq!(end.unwrap_err().kind(), ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
+async fn cut_open_after_counts_one_direction_and_leaves_new_connections_alone() {
+    for (way, got) in [(Way::ToServer, "helloabc"), (Way::ToClient, "helloabcdef")] {
+        let (upstream, mut received) = echo().await;
+        let proxy = FaultProxy::start(upstream).await.unwrap();
+        let mut open = connect(&proxy).await;
+        proxy.set(Mode::CutOpenAfter { way, bytes: 3 });
+        let mut new = connect(&proxy).await;
+        open.write_all(b"abcdef").await.unwrap();
+        assert_eq!(received.recv().await.unwrap(), got.as_bytes(), "{way:?}");
+        let mut rest = Vec::new();
+        let end = timeout(Duration::from_secs(5), open.read_to_end(&mut rest)).await.unwrap();
+        match way {
+            Way::ToServer => assert_eq!(end.unwrap_err().kind(), ErrorKind::ConnectionReset),
+            Way::ToClient => assert_eq!((end.unwrap(), &*rest), (3, &b"abc"[..])),
+        }
+        say(&mut new, "still here").await;
+    }
 }
 
 #[tokio::test]

@@ -47,8 +47,7 @@ pub(super) struct Write {
     pub(super) audits_before: i64,
 }
 
-/// The methods of the services for callers. What operators do changes the ledger and moves data, which `moving` and `admin`
-/// interrupt in their own ways.
+/// The methods of the services for callers. What operators do changes the ledger and moves data: `commands` has it.
 pub(super) fn names() -> Vec<String> {
     let of_callers = |method: &prost_reflect::MethodDescriptor| method.parent_service().name() != "AdminService";
     methods().into_iter().filter(of_callers).map(|method| method.name().to_owned()).collect()

@@ -43,7 +43,7 @@ impl Scene {
     /// A router for the server at `url`, or at the platform's own.
     pub(super) async fn new(world: World, url: Option<String>) -> Self {
         let url = url.unwrap_or_else(|| world.platform.url());
-        let text = world.configuration(&url, "[pool]\nmax_size = 1\nwait = \"4s\"\n");
+        let text = world.configuration(&url, "[pool]\nmax_size = 1\nwait = \"4s\"\n[moving]\nstale_after = \"1s\"\n");
         let router = InProcess::start(&text, &world.snapshot("router"), &[]).await;
         let mut clients = BTreeMap::new();
         for database in [ACME_DATABASE, SYSTEM_DATABASE] {
@@ -76,8 +76,13 @@ impl Scene {
         self.router.documents()
     }
 
-    fn routes(&self) -> fbs_router_proto::router::v1::router_service_client::RouterServiceClient<Layered> {
+    pub(super) fn routes(&self) -> fbs_router_proto::router::v1::router_service_client::RouterServiceClient<Layered> {
         self.router.routes()
+    }
+
+    /// Sessions that the router knows of.
+    pub(super) fn sessions(&self) -> i64 {
+        self.router.sessions()
     }
 
     /// A call: one future.
@@ -131,13 +136,18 @@ impl Scene {
 
     /// Nobody is inside a transaction or holds a lock, and everybody gets his own over the same connections.
     pub(super) async fn is_quiet(&self) {
+        self.is_idle().await;
+        self.is_served().await;
+    }
+
+    /// Nobody is inside a transaction or holds a lock.
+    pub(super) async fn is_idle(&self) {
         let client = &self.clients[SYSTEM_DATABASE];
         soon("nobody is inside a transaction, or holds a lock", async || {
             let inside: i64 = client.query_one(INSIDE, &[]).await.unwrap().get(0);
             if inside == 0 { Ok(()) } else { Err(inside) }
         })
         .await;
-        self.is_served().await;
     }
 
     /// Everybody gets his own, over the same connections.
@@ -169,7 +179,7 @@ impl Scene {
         self.beside(solution).query_one(sql, &[&solution, &request_id]).await.unwrap().get(0)
     }
 
-    fn beside(&self, solution: &str) -> &Client {
+    pub(super) fn beside(&self, solution: &str) -> &Client {
         &self.clients[if solution == "acme_corp" { ACME_DATABASE } else { SYSTEM_DATABASE }]
     }
 }

@@ -8,10 +8,11 @@ use std::{path::Path, sync::Arc};
 use fbs_router::{
     config::Config,
     metrics::Metrics,
+    moving::Moves,
     postgres::PostgresServer,
     routing::Router,
     rpc::{
-        Documents, Routes,
+        Admin, Documents, Routes,
         authenticate::{Authenticate, Authenticated},
         callers::Callers,
         observe::{Observe, Observed},
@@ -19,6 +20,7 @@ use fbs_router::{
     },
 };
 use fbs_router_proto::{
+    admin::v1::admin_service_server::AdminServiceServer,
     document::v1::{document_service_client::DocumentServiceClient, document_service_server::DocumentServiceServer},
     router::v1::{router_service_client::RouterServiceClient, router_service_server::RouterServiceServer},
 };
@@ -35,6 +37,7 @@ pub(crate) type Layered = Observed<Authenticated<Services>>;
 /// One router without a port.
 pub(crate) struct InProcess {
     layered: Layered,
+    router: Arc<Router>,
     /// Ended with it.
     _background: JoinSet<()>,
 }
@@ -47,18 +50,23 @@ impl InProcess {
         let servers = config.servers.iter().map(|server| Arc::new(PostgresServer::new(server).expect("a server")));
         let metrics = Arc::new(Metrics::default());
         let router = Arc::new(Router::new(&config, servers.collect(), Arc::clone(&metrics)));
-        let background = router.start();
+        let mut background = router.start();
         router.tried().await;
         let tokens = Arc::new(Tokens::random());
         let documents = Documents::new(Arc::clone(&router), Arc::clone(&tokens), config.documents.clone());
+        let (moves, list) = Moves::new(Arc::clone(&router), config.moving.clone());
+        background.spawn(list.make());
+        background.spawn(Arc::clone(&moves).recover());
+        let admin = Admin::new(Arc::clone(&router), moves, config.routing.isolation);
         let mut services = Services::builder();
         services
-            .add_service(RouterServiceServer::new(Routes::new(router, tokens)))
+            .add_service(AdminServiceServer::new(admin))
+            .add_service(RouterServiceServer::new(Routes::new(Arc::clone(&router), tokens)))
             .add_service(DocumentServiceServer::new(documents));
         let callers = Callers::new(config.callers.as_ref(), &config.naming).expect("callers");
         let observe = Observe { limits: Arc::new(config.deadline.clone()), metrics };
         let layered = observe.layer(Authenticate::new(Arc::new(callers)).layer(services.routes()));
-        Self { layered, _background: background }
+        Self { layered, router, _background: background }
     }
 
     /// A client of the document service.
@@ -69,6 +77,12 @@ impl InProcess {
     /// A client of the routing service.
     pub(crate) fn routes(&self) -> RouterServiceClient<Layered> {
         RouterServiceClient::new(self.layered.clone())
+    }
+
+    /// Its connections: pooled ones, one for the catalog, one for the ledger.
+    pub(crate) fn sessions(&self) -> i64 {
+        let pooled: usize = self.router.pools().status().iter().map(|(_, status)| status.size).sum();
+        pooled as i64 + 2
     }
 
     /// Sends these messages to a method, and reads its answer to the end.

@@ -17,7 +17,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::{Address, Mode, Setting, Shared};
+use super::{Address, Mode, Setting, Shared, Way};
 
 const PIECE_BYTES: usize = 16 * 1024;
 
@@ -117,20 +117,21 @@ async fn connect_and_relay<C: Client>(
 async fn relay<C: Client>(client: &mut C, server: impl Stream, setting: watch::Receiver<Setting>) -> io::Result<()> {
     let (mut from_client, mut to_client) = split(client);
     let (mut from_server, mut to_server) = split(server);
-    let up = pump(&mut from_client, &mut to_server, setting.clone(), true);
-    let down = pump(&mut from_server, &mut to_client, setting, false);
+    let up = pump(&mut from_client, &mut to_server, setting.clone(), Way::ToServer);
+    let down = pump(&mut from_server, &mut to_client, setting, Way::ToClient);
     tokio::try_join!(up, down).map(|_| ())
 }
 
 /// Passes bytes until the end of `from`, which it passes on as well. An error ends both directions.
-async fn pump<R, W>(from: &mut R, to: &mut W, mut setting: watch::Receiver<Setting>, to_server: bool) -> io::Result<()>
+async fn pump<R, W>(from: &mut R, to: &mut W, mut setting: watch::Receiver<Setting>, way: Way) -> io::Result<()>
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
     let mut piece = vec![0; PIECE_BYTES];
     let mut passed = 0;
-    let mut changes = setting.borrow().changes;
+    let begun = setting.borrow().changes;
+    let mut changes = begun;
     loop {
         let length = from.read(&mut piece).await?;
         hold(&mut setting).await;
@@ -142,8 +143,12 @@ where
         if bytes.is_empty() {
             return to.shutdown().await;
         }
-        if let Mode::CutAfter { to_server: limit } = now.mode
-            && to_server
+        let limit = match now.mode {
+            Mode::CutAfter { to_server } if way == Way::ToServer => Some(to_server),
+            Mode::CutOpenAfter { way: cut, bytes } if way == cut && now.changes != begun => Some(bytes),
+            _ => None,
+        };
+        if let Some(limit) = limit
             && passed + bytes.len() as u64 > limit
         {
             let rest = usize::try_from(limit - passed).unwrap_or(usize::MAX);
@@ -162,7 +167,12 @@ async fn hold(setting: &mut watch::Receiver<Setting>) {
         let Setting { mode, changes, .. } = *setting.borrow_and_update();
         let changed = setting.wait_for(|now| now.changes != changes);
         match mode {
-            Mode::Forward | Mode::Refuse | Mode::Cut | Mode::Strand | Mode::CutAfter { .. } => return,
+            Mode::Forward
+            | Mode::Refuse
+            | Mode::Cut
+            | Mode::Strand
+            | Mode::CutAfter { .. }
+            | Mode::CutOpenAfter { .. } => return,
             Mode::Hang => {
                 // The sender lives in the shared state that our caller holds.
                 let _changed = changed.await;

@@ -1,0 +1,190 @@
+//! What operators ask for, interrupted everywhere: it is done or it is not, and asked for once more it is done.
+
+use fbs_router_sandbox::{Mode, Way, soon};
+use std::{future::poll_fn, pin::pin};
+
+use futures_util::future::{FutureExt, join_all};
+use tonic::Status;
+
+use super::{
+    commands::{Audited, Command, Stage, commands},
+    is_complete,
+    polls::{MOST, polled},
+};
+use crate::support::{World, reason};
+
+/// Polls and bytes between two points that are tried, where not all are.
+const POLLS: usize = 17;
+const BYTES: u64 = 97;
+/// The last polls, which are all tried: before them a command waits for scans, and changes nothing.
+const LATE: usize = 5;
+/// Worlds side by side, where all points are tried.
+const LANES: u64 = 4;
+/// More than any connection sends for one command.
+const MOST_BYTES: u64 = 100_000;
+
+/// A command that was interrupted, and how everything stood before.
+struct Interrupted<'s> {
+    stage: &'s Stage,
+    command: Command,
+    before: (String, Audited),
+    /// How everything stands when it is done.
+    after: &'s str,
+    at: String,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_is_left_at_any_point_is_done_or_not_and_is_done_when_given_again() {
+    let stage = Stage::new(World::new().await, None).await;
+    for (method, wish) in commands() {
+        let (after, usual) = done(&stage, &method, wish).await;
+        let mut times = 0;
+        loop {
+            let at = format!("{method} {wish}, left after {times} polls");
+            let this = Interrupted::prepare(&stage, &method, wish, &after, at).await;
+            let answer = polled(times, stage.give(&this.command)).await;
+            let is_whole = answer.is_some();
+            assert!(answer.as_ref().is_none_or(|answer| matches!(answer, Ok(true))), "{}: {answer:?}", this.at);
+            let [_, _, back] = this.told_truly(answer).await;
+            assert_eq!(back, 0, "{}: it was taken back, and nothing had failed", this.at);
+            this.again().await;
+            if is_whole {
+                break;
+            }
+            times += if is_complete() || times + LATE >= usual { 1 } else { POLLS.min(usual - LATE - times) };
+            assert!(times < MOST, "{}", this.at);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_cut_at_any_byte_to_postgres_is_told_truly_and_is_done_when_given_again() {
+    cut_everywhere(Way::ToServer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_cut_at_any_byte_of_an_answer_is_told_truly_and_is_done_when_given_again() {
+    cut_everywhere(Way::ToClient).await;
+}
+
+/// Cuts each connection that is open. Others are opened: whatever goes on may go on.
+async fn cut_everywhere(way: Way) {
+    // A command waits most of its time for a scan.
+    let lanes = if is_complete() { LANES } else { 1 };
+    let cut = join_all((0..lanes).map(|lane| cut_in(way, lane).boxed_local())).await;
+    let outcomes = cut.into_iter().fold([0; 3], |sum, lane| [0, 1, 2].map(|kind| sum[kind] + lane[kind]));
+    println!("{way:?}: done, not known and done, not done: {outcomes:?}");
+    assert!(outcomes[0] > 0 && outcomes[2] > 0, "the cuts missed the commands: {outcomes:?}");
+}
+
+/// In a world of its own, its share of all cuts, or some. How many commands were told to be done, were done and not told
+/// so, were not done.
+async fn cut_in(way: Way, lane: u64) -> [u32; 3] {
+    let world = World::new().await;
+    let proxy = world.proxy().await;
+    let stage = Stage::new(world, Some(format!("postgres://fbs_router@127.0.0.1:{}", proxy.port()))).await;
+    let mut outcomes = [0; 3];
+    for (number, (method, wish)) in commands().into_iter().enumerate() {
+        let (after, _) = done(&stage, &method, wish).await;
+        let mut bytes = if is_complete() { lane } else { number as u64 * 37 };
+        loop {
+            let at = format!("{method} {wish}, cut after {bytes} bytes {way:?}");
+            let this = Interrupted::prepare(&stage, &method, wish, &after, at).await;
+            let accepted = proxy.accepted();
+            proxy.set(Mode::CutOpenAfter { way, bytes });
+            let answer = stage.give(&this.command).await;
+            let is_told = matches!(answer, Ok(true));
+            let whole = is_told && proxy.accepted() == accepted;
+            proxy.set(Mode::Forward);
+            let [decided, ..] = this.told_truly(Some(answer)).await;
+            outcomes[if is_told { 0 } else { 2 - usize::from(decided == 1) }] += 1;
+            if !is_told {
+                this.again().await;
+            }
+            if whole {
+                break;
+            }
+            // Behind its own few bytes come those of the scanner and of the ledger's reader.
+            bytes = if is_complete() { bytes + LANES } else { bytes * 4 + BYTES };
+            assert!(bytes < MOST_BYTES, "{}", this.at);
+        }
+    }
+    outcomes
+}
+
+/// How everything stands after the command that nobody interrupts, and how often it is polled.
+async fn done(stage: &Stage, method: &str, wish: &str) -> (String, usize) {
+    let command = stage.prepare(method, wish).await;
+    let [decided, ..] = stage.audited(&command).await;
+    let (mut given, mut polls) = (pin!(stage.give(&command)), 0);
+    let answer = poll_fn(|context| {
+        polls += 1;
+        given.as_mut().poll(context)
+    });
+    assert!(answer.await.unwrap(), "{method} {wish}");
+    stage.is_seen(&command).await;
+    assert_eq!(stage.audited(&command).await[0], decided + 1, "{method} {wish} is in the audit");
+    (stage.picture(&command).await, polls)
+}
+
+impl<'s> Interrupted<'s> {
+    async fn prepare(stage: &'s Stage, method: &str, wish: &str, after: &'s str, at: String) -> Self {
+        let command = stage.prepare(method, wish).await;
+        let before = (stage.picture(&command).await, stage.audited(&command).await);
+        Self { stage, command, before, after, at }
+    }
+
+    /// What the answer says is so, and nothing is left of the rest. What is in the audit since.
+    async fn told_truly(&self, answer: Option<Result<bool, Status>>) -> Audited {
+        // At once: whoever hears it relies on it.
+        if let Some(Ok(true)) = &answer {
+            assert_eq!(self.stage.picture(&self.command).await, self.after, "{}: told that it is done", self.at);
+            self.stage.is_seen(&self.command).await;
+        }
+        self.stage.scene.is_idle().await;
+        self.stage.is_known().await;
+        let audited = soon(&format!("it is done or it is not: {}", self.at), async || self.settled().await).await;
+        let [decided, ..] = audited;
+        let is_decided = decided == 1;
+        match answer {
+            Some(Ok(told)) if self.command.audits() => assert_eq!(is_decided, told, "{}: {audited:?}", self.at),
+            Some(Err(status)) => match &*reason(&status).1 {
+                "DATABASE_UNAVAILABLE" => assert!(!is_decided || self.command.has_parts, "{}: it is done", self.at),
+                // Its COMMIT was on its way; or the ledger cannot be read, and that may be after a change.
+                "OUTCOME_UNKNOWN" | "ROUTE_UNKNOWN" if !self.command.is_found_out() => {}
+                "ROUTE_UNKNOWN" => assert!(!is_decided, "{}: it is done", self.at),
+                other => panic!("{}: {other} {status:?}", self.at),
+            },
+            Some(Ok(_)) | None => {}
+        }
+        audited
+    }
+
+    /// What is in the audit since, if the command goes on no more.
+    async fn settled(&self) -> Result<Audited, String> {
+        let now = self.stage.audited(&self.command).await;
+        let audited = [0, 1, 2].map(|row| now[row] - self.before.1[row]);
+        let picture = self.stage.picture(&self.command).await;
+        let [decided, begun, back] = audited;
+        let settled = match decided {
+            0 => begun == back && (picture == self.before.0 || self.command.has_parts),
+            1 => picture == self.after || self.command.has_parts,
+            _ => false,
+        };
+        if settled { Ok(audited) } else { Err(format!("{picture}, {audited:?}, and before: {}", self.before.0)) }
+    }
+
+    /// Given again it is done, as if nobody had interrupted it; or it is refused, because it is.
+    async fn again(&self) {
+        let what = format!("given again: {}", self.at);
+        let is_so = soon(&what, async || match self.stage.give(&self.command).await {
+            Ok(true) => Ok(()),
+            Err(status) if self.command.is_refused_when_done(&status) => Ok(()),
+            other => Err(format!("{other:?}")),
+        });
+        is_so.await;
+        assert_eq!(self.stage.picture(&self.command).await, self.after, "{}, and given again", self.at);
+        self.stage.is_seen(&self.command).await;
+        self.stage.scene.is_quiet().await;
+    }
+}
