@@ -15,7 +15,7 @@ use tonic::Code;
 use crate::support::{
     Replica, World,
     asking::{Refusal, refusal, violated},
-    failure, reason,
+    failure, reason, within,
 };
 
 const ACME: &str = "acme_corp";
@@ -177,6 +177,16 @@ async fn a_release_gives_up_what_is_gone_and_nothing_that_is_served() {
     assert_eq!(world.count(SYSTEM_DATABASE, epoch).await, 2);
     let audited = "SELECT count(*) FROM fbs_router.audit WHERE action = 'release' AND principal = 'anonymous'";
     assert_eq!(world.count(SYSTEM_DATABASE, audited).await, 1);
+    // What could not be read was not: nobody is told that it was.
+    world.platform.cluster.kill().await.unwrap();
+    let refused = replica.admin().refresh_routes(within(RefreshRoutesRequest {})).await.unwrap_err();
+    assert_eq!(reason(&refused), failure(UNKNOWN.0, UNKNOWN.1));
+    world.platform.cluster.start_again().await.unwrap();
+    soon("it is read again", async || {
+        let answer = replica.admin().refresh_routes(within(RefreshRoutesRequest {})).await;
+        answer.map(drop).map_err(|status| format!("{status:?}"))
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -45,11 +45,12 @@ pub struct KnownDatabase {
 
 impl Router {
     /// Waits for a scan of every server and a reading of the ledger that began after this call; what cannot be reached
-    /// is listed as it was known.
-    pub async fn refresh(&self, call: &Call) {
+    /// is listed as it was known. True if everything could be reached.
+    pub async fn refresh(&self, call: &Call) -> bool {
         // One bound for both: a list is worth no more waiting than a call.
         let scans = self.scan_all(call.deadline.inner());
-        let (_, _outcome) = tokio::join!(scans, self.ledger_pulse.fresh(call.deadline.inner()));
+        let (scanned, read) = tokio::join!(scans, self.ledger_pulse.fresh(call.deadline.inner()));
+        scanned && read.is_ok()
     }
 
     /// Solutions after `after` whose id begins with `prefix`, in order of their id, as far as the caller's grants cover

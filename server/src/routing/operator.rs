@@ -89,11 +89,15 @@ impl Router {
     }
 
     /// Scans the catalogs and reads the ledger, for an operator. The audit of it may fail: the ledger may be what is looked for.
-    pub async fn refresh_for_operator(&self, call: &Call) {
+    /// It is done when all is read; else it is told that it is not.
+    pub async fn refresh_for_operator(&self, call: &Call) -> Result<()> {
         if let Err(error) = self.door(call.deadline).note("refresh-routes", call.principal.id()).await {
             tracing::warn!(%error, "a refresh is not in the audit");
         }
-        self.refresh(call).await;
+        if self.refresh(call).await {
+            return Ok(());
+        }
+        Err(Error::RouteUnknown("a server or the ledger could not be read"))
     }
 
     /// Accepts that a server is another cluster now.

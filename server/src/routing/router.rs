@@ -119,9 +119,12 @@ impl Router {
     }
 
     /// Waits for a scan of every server that began after this call. What came of it is in the table.
-    pub(super) async fn scan_all(&self, deadline: Deadline) {
+    ///
+    /// True if all of them could be scanned.
+    pub(super) async fn scan_all(&self, deadline: Deadline) -> bool {
         let scans = self.scans.load_full();
-        futures_util::future::join_all(scans.values().map(|pulse| pulse.fresh(deadline))).await;
+        let outcomes = futures_util::future::join_all(scans.values().map(|pulse| pulse.fresh(deadline))).await;
+        outcomes.iter().all(Result::is_ok)
     }
 
     /// As [`Self::scan_all`], of one server.

@@ -122,8 +122,7 @@ impl AdminService for Admin {
         request: Request<RefreshRoutesRequest>,
     ) -> Result<Response<RefreshRoutesResponse>, Status> {
         let call = call(&request)?;
-        self.router.refresh_for_operator(&call).await;
-        plain(Ok(RefreshRoutesResponse {}))
+        plain(self.router.refresh_for_operator(&call).await.map(|()| RefreshRoutesResponse {}))
     }
 }
 

@@ -23,7 +23,8 @@ impl Router {
             Need::Scan => {
                 match table.ledger.placement(&ask.app.name, ask.solution.as_str()).map(|record| &record.at) {
                     Some(RecordedAt::Dedicated { target, .. }) => self.scan_one(&target.server, ask.deadline).await,
-                    Some(RecordedAt::System) | None => self.scan_all(ask.deadline).await,
+                    // How that went is in the table, server by server.
+                    Some(RecordedAt::System) | None => drop(self.scan_all(ask.deadline).await),
                 }
                 gathered.scanned = true;
             }
