@@ -1,6 +1,6 @@
-//! A connection to Postgres that is cut after each byte.
+//! A connection to Postgres that is cut after each byte, of what is asked and of what is answered.
 
-use fbs_router_sandbox::{Mode, soon};
+use fbs_router_sandbox::{Mode, Way, soon};
 use tonic::Code;
 
 use super::{
@@ -10,21 +10,32 @@ use super::{
 };
 use crate::support::{World, failure, reason};
 
-/// Bytes between two cuts, where not all are made: a prime, so that the places differ from call to call.
+/// Bytes between two cuts, where not all are made: primes, so that the places differ from call to call.
 const STRIDE: u64 = 499;
+const STRIDE_OF_ANSWERS: u64 = 197;
 /// More than any call sends.
 const MOST: u64 = 100_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_cut_at_any_byte_is_told_truly_and_leaves_nothing_behind() {
-    let [done, not_done, _] = cut_everywhere(CALLED[1], false).await;
+    let [done, not_done, _] = cut_everywhere(CALLED[1], false, Way::ToServer).await;
     assert!(done > 0 && not_done > 0, "the cuts missed the calls: {done} done, {not_done} not");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_cut_at_any_byte_and_repeated_with_its_request_id_is_done_once() {
-    let [done, not_done, unknown] = cut_everywhere(CALLED[0], true).await;
+    let [done, not_done, unknown] = cut_everywhere(CALLED[0], true, Way::ToServer).await;
     assert!(done > 0 && not_done > 0, "the cuts missed the calls: {done} done, {not_done} not");
+    assert_eq!(unknown, 0, "whoever may repeat is not told to find out himself");
+}
+
+/// What Postgres has done is done, whether or not anybody hears of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_cut_at_any_byte_of_an_answer_is_told_truly_and_repeated_it_is_done_once() {
+    let [done, _, not_known] = cut_everywhere(CALLED[1], false, Way::ToClient).await;
+    let [safe, _, unknown] = cut_everywhere(CALLED[0], true, Way::ToClient).await;
+    assert!(done > 0 && safe > 0, "the cuts missed the calls: {done} and {safe} done");
+    assert!(not_known > 0 || !is_complete(), "no COMMIT lost its answer");
     assert_eq!(unknown, 0, "whoever may repeat is not told to find out himself");
 }
 
@@ -32,22 +43,30 @@ async fn a_call_cut_at_any_byte_and_repeated_with_its_request_id_is_done_once() 
 /// long with their text where nobody has.
 ///
 /// How many calls said that they were done, not done, and not known.
-async fn cut_everywhere(solution: &str, safe: bool) -> [u32; 3] {
+async fn cut_everywhere(solution: &str, safe: bool, way: Way) -> [u32; 3] {
     let world = World::new().await;
     let proxy = world.proxy().await;
     let scene = Scene::new(world, Some(format!("postgres://fbs_router@127.0.0.1:{}", proxy.port()))).await;
-    let stride = if is_complete() { 1 } else { STRIDE };
+    let stride = match way {
+        _ if is_complete() => 1,
+        Way::ToServer => STRIDE,
+        Way::ToClient => STRIDE_OF_ANSWERS,
+    };
     let mut answers = [0; 3];
     for (number, method) in names().into_iter().enumerate() {
         let mut bytes = number as u64 * 37 % stride;
         loop {
             let prepared = prepare(&scene, &method, solution, &format!("{method}-{bytes}"), safe).await;
             let accepted = proxy.accepted();
-            proxy.set(Mode::CutAfter { to_server: bytes });
+            proxy.set(match way {
+                Way::ToServer => Mode::CutAfter { to_server: bytes },
+                // A new connection would be cut in its greeting, again and again.
+                Way::ToClient => Mode::CutOpenAfter { way, bytes },
+            });
             let answer = scene.call(&prepared).await.map_err(|status| reason(&status));
             let whole = proxy.accepted() == accepted && answer.is_ok();
             proxy.set(Mode::Forward);
-            let at = format!("{method} of {solution}, cut after {bytes} bytes");
+            let at = format!("{method} of {solution}, cut after {bytes} bytes {way:?}");
             scene.is_quiet().await;
             let kind = told_truly(&scene, solution, &prepared, &answer, &at).await;
             answers[kind] += 1;
@@ -67,7 +86,7 @@ async fn cut_everywhere(solution: &str, safe: bool) -> [u32; 3] {
             assert!(bytes < MOST, "{at}");
         }
     }
-    println!("{solution}: done, not done, not known: {answers:?}");
+    println!("{solution} {way:?}: done, not done, not known: {answers:?}");
     answers
 }
 
