@@ -40,7 +40,7 @@ fuzz: postgres ## Looks for input that breaks something, each target for SECONDS
 	FBS_ROUTER_FUZZ_SECONDS=$(or $(SECONDS),60) $(CARGO) test --locked --package fbs-router --lib -- --nocapture fuzz
 	FBS_ROUTER_SEED=random $(CARGO) test --locked --package fbs-router-proto --test e2e -- --nocapture random_input
 
-planted: postgres ## Plants each bug of tests/planted, and expects the test that it names to fail
+planted: postgres ## Plants each bug of tests/planted, and expects the test that it names to fail; ARGS=--torture: the history test
 	scripts/planted $(ARGS)
 
 mutants: postgres ## Changes what decides, proves and permits a line at a time, and expects a test to fail
