@@ -14,7 +14,7 @@ use tonic::{
 };
 use tonic_prost::{ProstDecoder, ProstEncoder};
 
-use crate::weight::{self, ALLOWED};
+use crate::weight::{self, ALLOWED, Refused};
 
 /// The codec of all generated clients and servers.
 #[derive(Debug)]
@@ -69,12 +69,14 @@ impl<U: Message + Name + Default> Decoder for BoundedDecoder<U> {
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
         // A message is in one piece.
-        if !weight::is_allowed::<U>(buffer.chunk()) {
-            return Err(Status::out_of_range(format!(
-                "Error, decoded message would take more than {} times its bytes and {} more",
-                ALLOWED.times, ALLOWED.more
-            )));
+        match weight::check::<U>(buffer.chunk()) {
+            Ok(()) => self.0.decode(buffer),
+            Err(Refused::TooHeavy) => {
+                let mib = ALLOWED >> 20;
+                Err(Status::out_of_range(format!("Error, decoded message would take more than {mib} MiB of memory")))
+            }
+            // As tonic says it.
+            Err(Refused::Unreadable) => Err(Status::internal("failed to decode Protobuf message")),
         }
-        self.0.decode(buffer)
     }
 }

@@ -1,6 +1,7 @@
 //! What a message takes in memory, told from its bytes, without reading it.
 //!
-//! Only elements of repeated fields count: everything else is there once, or takes about what it has on the wire.
+//! Only elements of repeated fields count: everything else is there once, or takes about what it has on the wire. An
+//! estimate: what a growing vector has to spare is not in it, so that what is allowed may take twice as much.
 
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -15,25 +16,30 @@ use prost_types::{
 
 use crate::FILE_DESCRIPTOR_SET;
 
-/// What a request may weigh: so many times its bytes, and so much besides.
-pub(crate) struct Allowed {
-    pub(crate) times: usize,
-    pub(crate) more: usize,
-}
-
-/// Eight times: `[true, true]` as metadata, the least that anybody means by what he sends.
-pub(crate) const ALLOWED: Allowed = Allowed { times: 8, more: 1 << 20 };
+/// What a request may weigh: so much, and more if it is so long. 4 MiB of `[true, true]` as metadata weigh eight times their
+/// bytes; so does what is longer, where that is allowed.
+pub(crate) const ALLOWED: usize = 40 << 20;
+const TIMES: usize = 8;
 
 /// An element that is a message: no less than the largest that the contract repeats (`tests/bombs.rs` measures it).
 const OF_A_MESSAGE: usize = 1_024;
-/// An entry of a map: a key, a value, and its share of the tree.
-const OF_AN_ENTRY: usize = 64;
+/// The first entry of a map, which brings a node of the tree with places for eleven, and each further one.
+const OF_A_MAP: usize = 680;
+const OF_AN_ENTRY: usize = 100;
 /// A string, a number, or a JSON value.
 const OF_A_VALUE: usize = 32;
 /// Too short to weigh too much, even if all of it were empty elements, of two bytes each.
-const LIGHT: usize = ALLOWED.more / OF_A_MESSAGE * 2;
+const LIGHT: usize = ALLOWED / OF_A_MESSAGE * 2;
 /// As deep as `prost` follows.
 const DEPTH: u32 = 100;
+
+/// Why a message is not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    TooHeavy,
+    /// It is not that message: what a decoder would find out as well, but after it has read what it can.
+    Unreadable,
+}
 
 /// A field that has a weight, or something inside that has.
 #[derive(Debug)]
@@ -81,17 +87,14 @@ fn collect<'d>(around: &str, message: &'d DescriptorProto, into: &mut Vec<(Strin
 }
 
 /// Whether these bytes may be read as that message: it is none that callers send, or not too heavy.
-pub(crate) fn is_allowed<M: Name>(bytes: &[u8]) -> bool {
+pub(crate) fn check<M: Name>(bytes: &[u8]) -> Result<(), Refused> {
     if bytes.len() <= LIGHT || !M::NAME.ends_with("Request") {
-        return true;
+        return Ok(());
     }
     let (schemas, places) = &*SCHEMAS;
-    let Some(place) = places.get(&format!(".{}", M::full_name())) else { return true };
-    let allowed = bytes.len() * ALLOWED.times + ALLOWED.more;
-    let mut scale = Scale { schemas, left: allowed };
-    // What cannot be read is the decoder's to refuse: it stops where this stops.
-    let _readable = scale.weigh(&schemas[*place], bytes, DEPTH);
-    scale.left > 0
+    let Some(place) = places.get(&format!(".{}", M::full_name())) else { return Err(Refused::Unreadable) };
+    let mut scale = Scale { schemas, left: ALLOWED.max(bytes.len().saturating_mul(TIMES)) };
+    scale.weigh(&schemas[*place], bytes, DEPTH)
 }
 
 struct Scale<'s> {
@@ -100,25 +103,33 @@ struct Scale<'s> {
 }
 
 impl Scale<'_> {
-    /// None if the rest cannot be read, or need not be: it is too heavy already.
-    fn weigh(&mut self, schema: &Schema, mut bytes: &[u8], depth: u32) -> Option<()> {
+    fn weigh(&mut self, schema: &Schema, mut bytes: &[u8], depth: u32) -> Result<(), Refused> {
+        let unreadable = |_| Refused::Unreadable;
+        // Fields of this message that have come already, by their place in the schema.
+        let mut came = 0_u64;
         while !bytes.is_empty() {
-            let (number, wire) = decode_key(&mut bytes).ok()?;
-            let known = schema.iter().find(|field| field.number == number);
-            self.left = self.left.saturating_sub(known.map_or(0, |field| field.weight));
-            if self.left == 0 {
-                return None;
+            let (number, wire) = decode_key(&mut bytes).map_err(unreadable)?;
+            let known = schema.iter().enumerate().find(|(_, field)| field.number == number);
+            if let Some((place, field)) = known {
+                let bit = 1 << place.min(63);
+                let is_first = came & bit == 0;
+                came |= bit;
+                let weight = if field.weight == OF_AN_ENTRY && is_first { OF_A_MAP } else { field.weight };
+                self.left = self.left.checked_sub(weight).ok_or(Refused::TooHeavy)?;
             }
-            match known.and_then(|field| field.inner) {
+            match known.and_then(|(_, field)| field.inner) {
                 Some(inner) if wire == WireType::LengthDelimited => {
-                    let length = usize::try_from(decode_varint(&mut bytes).ok()?).ok()?;
-                    let (message, rest) = bytes.split_at_checked(length)?;
-                    self.weigh(&self.schemas[inner], message, depth.checked_sub(1)?)?;
+                    let length = decode_varint(&mut bytes).map_err(unreadable)?;
+                    // A decoder would follow it beyond the end of the message around it, and see that only then.
+                    let message = usize::try_from(length).ok().and_then(|length| bytes.split_at_checked(length));
+                    let (message, rest) = message.ok_or(Refused::Unreadable)?;
+                    let depth = depth.checked_sub(1).ok_or(Refused::Unreadable)?;
+                    self.weigh(&self.schemas[inner], message, depth)?;
                     bytes = rest;
                 }
-                _ => skip_field(wire, number, &mut bytes, DecodeContext::default()).ok()?,
+                _ => skip_field(wire, number, &mut bytes, DecodeContext::default()).map_err(unreadable)?,
             }
         }
-        Some(())
+        Ok(())
     }
 }

@@ -318,6 +318,43 @@ async fn a_server_is_removed_when_it_holds_nothing_and_nobody_is_configured_for_
     assert_eq!(replica.health("").await.unwrap(), 1, "it lacks no server any more");
 }
 
+/// A decision has no request_id: its caller is not told to come back as if nothing had happened.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_whose_commit_got_no_answer_is_not_known() {
+    let world = World::new().await;
+    let replica = world.replica().await;
+    world.in_ledger("INSERT INTO fbs_router.server (server, system_identifier) VALUES ('gone', '7')").await;
+    let owner = world.platform.cluster.connect(SYSTEM_DATABASE).await.unwrap();
+    let hold = "CREATE FUNCTION public.hold() RETURNS trigger LANGUAGE plpgsql AS
+                    $$ BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END $$;
+                CREATE CONSTRAINT TRIGGER hold AFTER INSERT ON fbs_router.audit
+                    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.hold();";
+    owner.batch_execute(hold).await.unwrap();
+    let end = "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity
+                WHERE datname = current_database() AND query = 'COMMIT' AND wait_event = 'advisory'";
+    let end_in_commit = async || {
+        soon("it waits in its COMMIT", async || match world.count(SYSTEM_DATABASE, end).await {
+            1 => Ok(()),
+            other => Err(other),
+        })
+        .await;
+        owner.batch_execute("SELECT pg_advisory_unlock(1)").await.unwrap();
+    };
+    let not_known = failure(Code::Unknown, "OUTCOME_UNKNOWN");
+    owner.batch_execute("SELECT pg_advisory_lock(1)").await.unwrap();
+    let mut admin = replica.admin();
+    let registered = admin.register_solution(within(RegisterSolutionRequest {
+        solution: "globex".into(),
+        ..RegisterSolutionRequest::default()
+    }));
+    let (registered, ()) = tokio::join!(registered, end_in_commit());
+    assert_eq!(reason(&registered.unwrap_err()), not_known);
+    owner.batch_execute("SELECT pg_advisory_lock(1)").await.unwrap();
+    let removed = admin.remove_server(within(RemoveServerRequest { server: "gone".into() }));
+    let (removed, ()) = tokio::join!(removed, end_in_commit());
+    assert_eq!(reason(&removed.unwrap_err()), not_known);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn refreshing_routes_waits_for_a_scan_that_began_after_the_call() {
     let world = World::new().await;

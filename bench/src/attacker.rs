@@ -155,7 +155,9 @@ impl Sender {
     /// What is answered, or not, is nobody's concern.
     async fn go_on(mut self, number: u32) {
         let pause = match self.attack {
-            Attack::TooLarge | Attack::Bomb | Attack::Unread => LONG_PAUSE,
+            Attack::TooLarge | Attack::Bomb => LONG_PAUSE,
+            // All of them within a second.
+            Attack::Unread => LONG_PAUSE / 5,
             _ => PAUSE,
         };
         let mut ticks = interval_at(Instant::now() + pause * number / SENDERS, pause);

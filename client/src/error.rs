@@ -93,7 +93,8 @@ impl Error {
     }
 
     /// Whether it is certain that the call did nothing: it never arrived, or was refused before anything was begun.
-    /// `ROUTE_UNKNOWN` is not one of these refusals: it also means that the ledger could not be read after a change.
+    /// `ROUTE_UNKNOWN` is not one of these refusals: older services also mean by it that the ledger could not be read after
+    /// a change.
     fn nothing_happened(&self) -> bool {
         use ErrorReason::{DatabaseConflict, PoolExhausted, RateLimited, RouteMoving, ServerUnavailable};
         let refused = [ServerUnavailable, RouteMoving, PoolExhausted, RateLimited, DatabaseConflict];

@@ -40,20 +40,19 @@ pub(super) fn of_a_minute() -> Vec<&'static str> {
     vec!["moved", "database appeared"]
 }
 
-/// Lets it all go wrong for so long, and heals it.
-pub(super) async fn go_on(torture: &Torture, duration: Duration) {
-    let until = Instant::now() + duration;
-    tokio::join!(lane(torture, &ROUTERS, 1, until), lane(torture, &SERVER, 2, until), lane(torture, &PLACES, 3, until));
+/// Lets it all go wrong until it is time, and heals it.
+pub(super) async fn go_on(torture: &Torture) {
+    tokio::join!(lane(torture, &ROUTERS, 1), lane(torture, &SERVER, 2), lane(torture, &PLACES, 3));
 }
 
-async fn lane(torture: &Torture, faults: &[&'static str], number: u64, until: Instant) {
+async fn lane(torture: &Torture, faults: &[&'static str], number: u64) {
     let mut random = fastrand::Rng::with_seed(torture.seed.wrapping_mul(4) + number);
     loop {
         let mut deck = faults.to_vec();
         random.shuffle(&mut deck);
         for fault in deck {
             quiet(&mut random).await;
-            if Instant::now() >= until {
+            if Instant::now() >= torture.until {
                 return;
             }
             faults::strike(torture, fault, &mut random).await;

@@ -3,7 +3,10 @@
 //! Invariant: every row holds all conditions given. The service answers whole solutions, any route of which does.
 
 use clap::{Args, ValueEnum};
-use fbs_router_client::v1::{ListSolutionsRequest, Placement, Route, Solution, candidate, route};
+use fbs_router_client::{
+    ErrorReason,
+    v1::{ListSolutionsRequest, Placement, Route, Solution, candidate, route},
+};
 
 use super::{
     output::{self, CliError, ServiceArgs, json, note_cut, table},
@@ -76,7 +79,13 @@ impl RoutesArgs {
     pub(crate) async fn run(self) -> Result<(), CliError> {
         let client = self.service.connect().await?;
         if self.refresh {
-            client.admin().refresh_routes(()).await?;
+            match client.admin().refresh_routes(()).await {
+                // What is known is listed all the same: that is how one looks at an outage.
+                Err(error) if error.reason() == Some(ErrorReason::RouteUnknown) => {
+                    eprintln!("not all could be read anew: {}", error.message());
+                }
+                outcome => drop(outcome?),
+            }
         }
         let mut all = client.all_solutions(self.conditions.request(self.limit));
         let (mut solutions, mut left, mut truncated) = (Vec::new(), self.limit, false);

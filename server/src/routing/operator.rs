@@ -14,7 +14,7 @@ use super::{
     resolve::{Ask, Intent},
     router::Router,
 };
-use crate::domain::{App, Call, DatabaseTarget, Epoch, Error, Placement, Result, SolutionId, Violation};
+use crate::domain::{App, Call, DatabaseTarget, Deadline, Epoch, Error, Placement, Result, SolutionId, Violation};
 
 /// Whose decision about which pair.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +49,7 @@ impl Router {
         let deadline = decision.call.deadline;
         self.writer(decision.app, decision.solution, deadline).register(what, principal).await?;
         tracing::info!(solution = %decision.solution, app = %decision.app.name, ?what, "registered");
-        self.read_ledger(decision.call.deadline).await?;
+        self.read_decided(decision.call.deadline).await?;
         if decision.confirmed { self.accept(decision).await } else { Ok(()) }
     }
 
@@ -85,7 +85,7 @@ impl Router {
         };
         self.metrics.ledger_changed(false);
         tracing::warn!(solution = %decision.solution, app = %decision.app.name, epoch, "released a dedicated placement");
-        self.read_ledger(decision.call.deadline).await
+        self.read_decided(decision.call.deadline).await
     }
 
     /// Scans the catalogs and reads the ledger, for an operator. The audit of it may fail: the ledger may be what is looked for.
@@ -125,7 +125,7 @@ impl Router {
             return Err(invalid("server", "is not in the ledger"));
         }
         tracing::warn!(server, system_identifier, "a server was accepted as another cluster");
-        self.read_ledger(call.deadline).await
+        self.read_decided(call.deadline).await
     }
 
     /// Forgets a server that holds no placement and is not in this router's configuration.
@@ -142,7 +142,12 @@ impl Router {
             return Err(invalid("server", "holds placements: move or release them first"));
         }
         tracing::warn!(server, "a server was removed");
-        self.read_ledger(call.deadline).await
+        self.read_decided(call.deadline).await
+    }
+
+    /// Reads what was just decided. If that fails, nobody is told to come back as if nothing had happened.
+    async fn read_decided(&self, deadline: Deadline) -> Result<()> {
+        self.read_ledger(deadline).await.map_err(|_| Error::OutcomeUnknown)
     }
 
     /// A name that could be somebody else's is refused.
@@ -219,7 +224,7 @@ impl Router {
         if let Some(uuid) = uuid {
             self.open_own(decision.solution, &found.target, uuid, epoch, deadline).await?;
         }
-        self.read_ledger(decision.call.deadline).await
+        self.read_decided(decision.call.deadline).await
     }
 
     /// The latest epoch at which this process has seen the pair anywhere.
