@@ -1,8 +1,8 @@
 //! `DownloadContent`: a header, then chunks.
 //!
-//! A task reads ahead by one flight of pieces, which grows while they are taken, and waits for the caller to take them,
-//! holding neither transaction nor connection meanwhile. It is owned by the stream, and ends with it; its error becomes
-//! the stream's last item, so that an end without an error is the content's end.
+//! A task reads ahead by one flight of pieces and waits for the caller to take them, holding neither transaction nor
+//! connection meanwhile. It is owned by the stream, and ends with it; its error becomes the stream's last item, so that an
+//! end without an error is the content's end.
 
 use std::{
     pin::Pin,
@@ -37,7 +37,7 @@ use crate::{
     routing::Session,
 };
 
-/// Pieces read in one statement, at most: the first is of one, so that nobody who reads nothing makes many wait here.
+/// Pieces read in one statement.
 const FLIGHT: i64 = 4;
 /// Largest chunk that is sent.
 const CHUNK_BYTES: usize = 256 * 1_024;
@@ -117,12 +117,10 @@ async fn find(session: &mut Session, asked: Download) -> Result<Content> {
 
 impl Reader {
     async fn run(mut self) -> Result<()> {
-        let mut flight = 1;
         while self.position < self.content.declared.size {
             self.session.due(self.deadline.within(self.settings.step));
             let pieces =
-                documents::content::read(&mut self.session, self.content.content_id, self.position, flight).await?;
-            flight = (flight * 2).min(FLIGHT);
+                documents::content::read(&mut self.session, self.content.content_id, self.position, FLIGHT).await?;
             let before = self.position;
             for piece in pieces {
                 self.send(piece).await?;
