@@ -1,9 +1,9 @@
 //! Protobuf as tonic reads and writes it, with a bound on what a request takes once it is read.
 //!
 //! An element of a repeated field is two bytes on the wire, and hundreds in memory: 4 MiB of empty requests in a batch
-//! would be more than a gigabyte before anybody could count them. So a request is weighed before it is decoded. What
-//! callers send for a purpose weighs less than it may; what is merely too many is left to the service, which says how
-//! many there may be.
+//! would be more than a gigabyte before anybody could count them. So a request is weighed before it is decoded. One
+//! document weighs less than it may, whatever is in it, and so does a batch of usual ones; what is merely too many is left
+//! to the service, which says how many there may be.
 
 use std::marker::PhantomData;
 
@@ -14,7 +14,7 @@ use tonic::{
 };
 use tonic_prost::{ProstDecoder, ProstEncoder};
 
-use crate::weight::{self, ALLOWED, Refused};
+use crate::weight::{self, Refused};
 
 /// The codec of all generated clients and servers.
 #[derive(Debug)]
@@ -71,10 +71,7 @@ impl<U: Message + Name + Default> Decoder for BoundedDecoder<U> {
         // A message is in one piece.
         match weight::check::<U>(buffer.chunk()) {
             Ok(()) => self.0.decode(buffer),
-            Err(Refused::TooHeavy) => {
-                let mib = ALLOWED >> 20;
-                Err(Status::out_of_range(format!("Error, decoded message would take more than {mib} MiB of memory")))
-            }
+            Err(Refused::TooHeavy) => Err(Status::out_of_range("Error, decoded message would take too much memory")),
             // As tonic says it.
             Err(Refused::Unreadable) => Err(Status::internal("failed to decode Protobuf message")),
         }

@@ -18,7 +18,7 @@ use crate::FILE_DESCRIPTOR_SET;
 
 /// What a request may weigh: so much, and more if it is so long. 4 MiB of `[true, true]` as metadata weigh eight times their
 /// bytes; so does what is longer, where that is allowed.
-pub(crate) const ALLOWED: usize = 40 << 20;
+const ALLOWED: usize = 40 << 20;
 const TIMES: usize = 8;
 
 /// An element that is a message: no less than the largest that the contract repeats (`tests/bombs.rs` measures it).

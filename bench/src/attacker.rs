@@ -131,7 +131,7 @@ impl Sender {
     fn new(attack: Attack, address: SocketAddr, document_id: &str) -> Self {
         let (solution, document_id) = (town(1), document_id.to_owned());
         let (path, message) = match attack {
-            // A description that is a byte too long, with its key and length before it.
+            // Refused by its length: nobody looks what it is.
             Attack::TooLarge => ("CreateDocument", vec![b'x'; MESSAGE + 1]),
             Attack::Bomb => ("BatchCreateDocuments", [0x12, 0].repeat(MESSAGE / 2 - 16)),
             Attack::Unread => {
