@@ -6,11 +6,12 @@ use std::{
 };
 
 use fbs_router_sandbox::{
-    eventually,
+    Mode, eventually,
     platform::{ACME_DATABASE, SYSTEM_DATABASE},
     soon,
 };
 use futures_util::future::join_all;
+use tokio::time::timeout;
 use tonic::Code;
 use uuid::Uuid;
 
@@ -18,6 +19,7 @@ use crate::support::{
     Replica, World,
     asking::{creation, retitle},
     draft, failure, reason,
+    residue::nothing_is_left,
     wire::metrics,
 };
 
@@ -286,6 +288,39 @@ async fn a_returning_server_is_not_stormed_by_those_who_waited_for_it() {
     let connects = logged(&world, from, "connection received");
     assert!((4..=60).contains(&connects), "{connects} connections for 400 callers");
     until_metric(&replica, "fbs_router_server_unreachable{server=\"main\"}", |open| open == 0.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_who_leave_while_a_connection_is_made_have_no_other_made_for_each_of_them() {
+    let world = World::new().await;
+    let proxy = world.proxy().await;
+    let url = format!("postgres://fbs_router@127.0.0.1:{}", proxy.port());
+    let replica = world.replica_at(&url, &pool("max_size = 3")).await;
+    let document = replica.create("acme_corp", "before").await.unwrap().message;
+    // Whoever comes finds the only connection in use, and to make one takes several times as long as he waits.
+    let holder = held(&world, ACME_DATABASE, &document.document_id).await;
+    let mut documents = replica.documents();
+    let stuck = documents.update_document(retitle("acme_corp", &document.document_id, "later"));
+    let coming = async {
+        until_metric(&replica, USED, |used| used == 1.0).await;
+        proxy.set(Mode::Delay(Duration::from_millis(100)));
+        let connects = async || metrics(replica.ops).await["fbs_router_connects_total{server=\"main\"}"];
+        let before = connects().await;
+        for _ in 0..30 {
+            // A write would go on without him.
+            let left = timeout(Duration::from_millis(50), replica.names("acme_corp")).await;
+            assert!(left.is_err(), "he was answered");
+        }
+        let made = connects().await - before;
+        proxy.set(Mode::Forward);
+        holder.batch_execute("ROLLBACK").await.unwrap();
+        made
+    };
+    let (stuck, made) = tokio::join!(stuck, coming);
+    stuck.unwrap();
+    // What it may have besides the first, and no more; without any, nobody came so far.
+    assert!((1.0..=2.0).contains(&made), "{made} connections");
+    nothing_is_left(&world.platform.cluster, &[&replica]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

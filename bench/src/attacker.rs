@@ -41,6 +41,8 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 /// What is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Attack {
+    /// No attack: as many calls as are taken back, by one who waits for the answers.
+    Answered,
     TakenBack,
     TooLarge,
     Bomb,
@@ -51,7 +53,8 @@ pub(crate) enum Attack {
 }
 
 impl Attack {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Answered,
         Self::TakenBack,
         Self::TooLarge,
         Self::Bomb,
@@ -63,7 +66,8 @@ impl Attack {
 
     pub(crate) fn what(self) -> &'static str {
         match self {
-            Self::TakenBack => "their p99 while calls are taken back at once, against without",
+            Self::Answered => "their p99 while one solution reads 1,000 a second, against without",
+            Self::TakenBack => "their p99 while as many calls are taken back at once",
             Self::TooLarge => "their p99 while requests are too large",
             Self::Bomb => "their p99 while batches are of empty requests",
             Self::LongHeaders => "their p99 while headers are too long",
@@ -176,7 +180,7 @@ impl Sender {
                 let _answer = self.call().await?;
                 sleep(Duration::from_micros(300)).await;
             }
-            Attack::TooLarge | Attack::Bomb | Attack::LongHeaders => {
+            Attack::Answered | Attack::TooLarge | Attack::Bomb | Attack::LongHeaders => {
                 self.call().await?.await?;
             }
             Attack::Unread if self.unread.len() < UNREAD => {

@@ -1,5 +1,7 @@
 //! One of the two databases of a move: proved in every connection, and written to under the fence's eyes.
 
+use std::sync::Arc;
+
 use tokio_postgres::{
     Row,
     types::{ToSql, Type},
@@ -55,7 +57,7 @@ pub(super) struct At<'a> {
     /// Which.
     pub(super) side: &'a Side,
     /// The process's pools.
-    pub(super) pools: &'a Pools,
+    pub(super) pools: &'a Arc<Pools>,
     /// Whose rows.
     pub(super) solution: &'a SolutionId,
     /// Until when.

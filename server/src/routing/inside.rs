@@ -49,7 +49,7 @@ type Sight = (Epoch, Instant);
 #[derive(Debug)]
 pub(super) struct Looking<'l> {
     /// The process's pools.
-    pub pools: &'l Pools,
+    pub pools: &'l Arc<Pools>,
     /// The table the database was found in.
     pub table: &'l Table,
     /// The pair.

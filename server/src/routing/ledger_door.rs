@@ -19,7 +19,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) struct LedgerDoor<'w> {
     /// The process's pools.
-    pub(in crate::routing) pools: &'w Pools,
+    pub(in crate::routing) pools: &'w Arc<Pools>,
     /// The database that holds the ledger.
     pub(in crate::routing) ledger: &'w DatabaseTarget,
     /// The ledger that was read: another one is not written to.

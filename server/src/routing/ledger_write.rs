@@ -292,7 +292,7 @@ async fn write_alone(
 
 /// A connection to the target for routing, or the error of a call that needed one.
 pub(crate) async fn checkout(
-    pools: &Pools,
+    pools: &Arc<Pools>,
     target: &DatabaseTarget,
     login: &Login,
     deadline: Deadline,

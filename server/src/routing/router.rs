@@ -37,7 +37,7 @@ pub struct Router {
     /// Counters.
     pub metrics: Arc<Metrics>,
     pub(super) settings: config::Routing,
-    pub(super) pools: Pools,
+    pub(super) pools: Arc<Pools>,
     pub(super) table: TableCell,
     pub(super) looks: Looks,
     pub(super) flights: Flights,
@@ -71,7 +71,7 @@ impl Router {
         let scans = ArcSwap::from_pointee(scans);
         Self {
             table: TableCell::new(load_snapshot(&config.ledger), names),
-            pools: Pools::new(servers, config.pool.clone()),
+            pools: Arc::new(Pools::new(servers, config.pool.clone())),
             naming,
             metrics,
             settings: config.routing.clone(),
@@ -153,7 +153,7 @@ impl Router {
     }
 
     /// The pools, for metrics.
-    pub fn pools(&self) -> &Pools {
+    pub fn pools(&self) -> &Arc<Pools> {
         &self.pools
     }
 

@@ -1,12 +1,17 @@
 //! Getting a connection: a permit in turn, then one that is idle, or leave to make one, and proof.
+//!
+//! One that is made is made by a task of its own: a caller who leaves meanwhile would leave half a connection behind, and
+//! callers who come and go as fast would have Postgres begin one for each of them.
 
 use std::{
+    panic::resume_unwind,
     sync::{Arc, PoisonError},
     time::Duration,
 };
 
 use deadpool_postgres::{Object, PoolError, TimeoutType};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tracing::Instrument;
 
 use super::{
     Connection, Pools, Served,
@@ -19,7 +24,7 @@ use crate::{
     postgres::{
         Facts, Failure, Purpose, SchemaState,
         breaker::{Failed, Leave, NoLeave},
-        budget::NoPermit,
+        budget::{NoPermit, Permit},
         prove::Unguarded,
         sqlstate::Scope,
     },
@@ -70,7 +75,7 @@ impl Pools {
     /// A proved connection to `target` as `login`, by `deadline` at the latest. Waits in turn with others of `purpose`,
     /// no longer than `pool.wait`.
     pub async fn checkout(
-        &self,
+        self: &Arc<Self>,
         target: &DatabaseTarget,
         login: &Login,
         purpose: Purpose<'_>,
@@ -88,27 +93,49 @@ impl Pools {
             if deadline.passed() { CheckoutError::DeadlinePassed } else { CheckoutError::Exhausted }
         })?;
         let connected = async {
-            let mut pause = Duration::ZERO;
-            loop {
-                // A pool that was closed while we waited for it has been replaced already.
-                let pool = self.pool(&served, target, login);
-                match self.get(&served, target, &pool, deadline).await? {
-                    Got::Connection(proved) => return Ok((proved, pool)),
-                    Got::Nothing => {}
-                    Got::ServerFull => {
-                        pause = (pause + FULL).min(FULL_LONGEST);
-                        let pause = pause.mul_f64(0.5 + fastrand::f64());
-                        if Instant::now() + pause >= until {
-                            return Err(CheckoutError::Exhausted);
-                        }
-                        sleep(pause).await;
-                    }
-                }
+            let pool = self.pool(&served, target, login);
+            if pool.pool.status().available > 0
+                && let Got::Connection(proved) = self.get(&served, target, &pool, until).await?
+            {
+                return Ok(Connection::new(proved, pool, permit));
+            }
+            let made = Arc::clone(self).make(served, target.clone(), login.clone(), permit, until);
+            match tokio::spawn(made.in_current_span()).await {
+                Ok(made) => made,
+                Err(ended) if ended.is_panic() => resume_unwind(ended.into_panic()),
+                // The process ends.
+                Err(_) => Err(CheckoutError::DeadlinePassed),
             }
         };
-        let connected = timeout_at(deadline.instant(), connected).await;
-        let (proved, pool) = connected.unwrap_or(Err(CheckoutError::DeadlinePassed))?;
-        Ok(Connection::new(proved, pool, permit))
+        timeout_at(deadline.instant(), connected).await.unwrap_or(Err(CheckoutError::DeadlinePassed))
+    }
+
+    /// A connection, new if none has become idle meanwhile; whoever is left with it gives it to the pool.
+    async fn make(
+        self: Arc<Self>,
+        served: Arc<Served>,
+        target: DatabaseTarget,
+        login: Login,
+        permit: Permit,
+        until: Instant,
+    ) -> Result<Connection, CheckoutError> {
+        let mut pause = Duration::ZERO;
+        loop {
+            // A pool that was closed while we waited for it has been replaced already.
+            let pool = self.pool(&served, &target, &login);
+            match self.get(&served, &target, &pool, until).await? {
+                Got::Connection(proved) => return Ok(Connection::new(proved, pool, permit)),
+                Got::Nothing => {}
+                Got::ServerFull => {
+                    pause = (pause + FULL).min(FULL_LONGEST);
+                    let pause = pause.mul_f64(0.5 + fastrand::f64());
+                    if Instant::now() + pause >= until {
+                        return Err(CheckoutError::Exhausted);
+                    }
+                    sleep(pause).await;
+                }
+            }
+        }
     }
 
     /// Until when a caller with that deadline waits for a connection to come free.
@@ -121,12 +148,12 @@ impl Pools {
         served: &Served,
         target: &DatabaseTarget,
         pool: &DatabasePool,
-        deadline: Deadline,
+        until: Instant,
     ) -> Result<Got, CheckoutError> {
         let asked = Instant::now();
         // One that is idle is used, whatever became of its server meanwhile: it will tell.
         let leaves = match pool.pool.status().available {
-            0 => self.leaves(served, pool, deadline).await?,
+            0 => self.leaves(served, pool, until).await?,
             _ => Leaves { server: served.server.ask(), database: pool.known.breaker.leave_anyway() },
         };
         let object = match pool.pool.timeout_get(&timeouts(&self.settings.load())).await {
@@ -202,8 +229,7 @@ impl Pools {
 
     /// Leave to connect: from the server, which may be out of reach, and from the database, which may have a reason of
     /// its own to refuse.
-    async fn leaves(&self, served: &Served, pool: &DatabasePool, deadline: Deadline) -> Result<Leaves, CheckoutError> {
-        let until = self.patience(deadline);
+    async fn leaves(&self, served: &Served, pool: &DatabasePool, until: Instant) -> Result<Leaves, CheckoutError> {
         // The server's last: who tries for all its databases has nothing else to wait for.
         let database = pool.known.breaker.leave(until).await?;
         Ok(Leaves { server: served.server.breaker.leave(until).await?, database })
