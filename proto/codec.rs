@@ -3,9 +3,11 @@
 //! An element of a repeated field is two bytes on the wire, and hundreds in memory: 4 MiB of empty requests in a batch
 //! would be more than a gigabyte before anybody could count them. So a request is weighed before it is decoded. One
 //! document weighs less than it may, whatever is in it, and so does a batch of usual ones; what is merely too many is left
-//! to the service, which says how many there may be.
+//! to the service, which says how many there may be. A server that counts what its calls take is asked first ([`weighed`]).
 
 use std::marker::PhantomData;
+#[cfg(feature = "server")]
+use std::sync::Arc;
 
 use prost::{Message, Name, bytes::Buf};
 use tonic::{
@@ -15,6 +17,24 @@ use tonic::{
 use tonic_prost::{ProstDecoder, ProstEncoder};
 
 use crate::weight::{self, Refused};
+
+/// Asked before a request is read, in the task that handles its call.
+#[cfg(feature = "server")]
+pub trait Scale: Send + Sync {
+    /// The request takes about so many bytes of memory once it is read. What is refused is not, and answered like this.
+    fn weighs(&self, bytes: usize) -> Result<(), Status>;
+}
+
+#[cfg(feature = "server")]
+tokio::task_local! {
+    static SCALE: Arc<dyn Scale>;
+}
+
+/// Handles a call whose requests are weighed on that scale.
+#[cfg(feature = "server")]
+pub fn weighed<F: Future>(scale: Arc<dyn Scale>, call: F) -> impl Future<Output = F::Output> {
+    SCALE.scope(scale, call)
+}
 
 /// The codec of all generated clients and servers.
 #[derive(Debug)]
@@ -69,8 +89,12 @@ impl<U: Message + Name + Default> Decoder for BoundedDecoder<U> {
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
         // A message is in one piece.
-        match weight::check::<U>(buffer.chunk()) {
-            Ok(()) => self.0.decode(buffer),
+        match weight::weigh::<U>(buffer.chunk()) {
+            Ok(_weight) => {
+                #[cfg(feature = "server")]
+                SCALE.try_with(|scale| scale.weighs(_weight)).unwrap_or(Ok(()))?;
+                self.0.decode(buffer)
+            }
             Err(Refused::TooHeavy) => Err(Status::out_of_range("Error, decoded message would take too much memory")),
             // As tonic says it.
             Err(Refused::Unreadable) => Err(Status::internal("failed to decode Protobuf message")),

@@ -28,8 +28,8 @@ const OF_A_MAP: usize = 680;
 const OF_AN_ENTRY: usize = 100;
 /// A string, a number, or a JSON value.
 const OF_A_VALUE: usize = 32;
-/// Too short to weigh too much, even if all of it were empty elements, of two bytes each.
-const LIGHT: usize = ALLOWED / OF_A_MESSAGE * 2;
+/// Too short to be worth a look: if all of it were empty elements, they would be sixteen.
+const LIGHT: usize = 32;
 /// As deep as `prost` follows.
 const DEPTH: u32 = 100;
 
@@ -77,7 +77,8 @@ static SCHEMAS: LazyLock<(Vec<Schema>, HashMap<String, usize>)> = LazyLock::new(
         message.field.iter().map(field).filter(|field| field.weight > 0 || field.inner.is_some()).collect()
     };
     let schemas = messages.iter().map(|(_, message)| schema(message)).collect();
-    (schemas, places.into_iter().map(|(name, (place, _))| (name, place)).collect())
+    let named = places.into_iter().map(|(name, (place, _))| (name.trim_start_matches('.').to_owned(), place));
+    (schemas, named.collect())
 });
 
 fn collect<'d>(around: &str, message: &'d DescriptorProto, into: &mut Vec<(String, &'d DescriptorProto)>) {
@@ -86,15 +87,18 @@ fn collect<'d>(around: &str, message: &'d DescriptorProto, into: &mut Vec<(Strin
     into.push((name, message));
 }
 
-/// Whether these bytes may be read as that message: it is none that callers send, or not too heavy.
-pub(crate) fn check<M: Name>(bytes: &[u8]) -> Result<(), Refused> {
+/// What these bytes take in memory when they are read as that message, if they may be: it is one that callers send, and not
+/// too heavy.
+pub(crate) fn weigh<M: Name>(bytes: &[u8]) -> Result<usize, Refused> {
     if bytes.len() <= LIGHT || !M::NAME.ends_with("Request") {
-        return Ok(());
+        return Ok(bytes.len());
     }
     let (schemas, places) = &*SCHEMAS;
-    let Some(place) = places.get(&format!(".{}", M::full_name())) else { return Err(Refused::Unreadable) };
-    let mut scale = Scale { schemas, left: ALLOWED.max(bytes.len().saturating_mul(TIMES)) };
-    scale.weigh(&schemas[*place], bytes, DEPTH)
+    let Some(place) = places.get(&M::full_name()) else { return Err(Refused::Unreadable) };
+    let allowed = ALLOWED.max(bytes.len().saturating_mul(TIMES));
+    let mut scale = Scale { schemas, left: allowed };
+    scale.weigh(&schemas[*place], bytes, DEPTH)?;
+    Ok(bytes.len() + allowed - scale.left)
 }
 
 struct Scale<'s> {

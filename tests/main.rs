@@ -26,6 +26,7 @@ mod faults;
 mod guards;
 mod herd;
 mod identity;
+mod in_flight;
 mod isolation;
 mod listing;
 mod lists;

@@ -1,7 +1,7 @@
 //! gRPC: one file a service, and what surrounds every call.
 //!
 //! The only room that knows tonic, besides `service`. Generated types stop at `convert` and `route`; statuses are
-//! made in `status` alone; `observe` gives every call its deadline, its span and its counters, `authenticate` its caller;
+//! made in `status` alone; `observe` gives every call its deadline, its span and its counters, `authenticate` its caller, `in_flight` its memory;
 //! `methods` says what a method needs, `permit` lets a call be about a solution.
 
 mod admin_service;
@@ -13,6 +13,7 @@ mod download;
 #[cfg(test)]
 mod fuzz;
 pub mod health;
+pub mod in_flight;
 mod methods;
 pub mod observe;
 mod page;

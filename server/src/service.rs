@@ -49,16 +49,20 @@ use crate::{
         authenticate::Authenticate,
         callers::Callers,
         health::{self, Reported},
+        in_flight::{InFlight, Shares},
         observe::Observe,
         tokens::Tokens,
     },
 };
 
-/// What every call goes through: it is observed, then authenticated.
-type Around = Stack<Authenticate, Observe>;
+/// What every call goes through: it is observed, then authenticated, then its memory is counted.
+type Around = Stack<InFlight, Stack<Authenticate, Observe>>;
 
 /// Longest answer. Handlers end theirs at 3 MiB: this is for one that does not.
 const ANSWER_BYTES: usize = 8 * 1024 * 1024;
+
+/// Longest question after health, which anybody may ask: the name of a service.
+const PROBE_BYTES: usize = 4 * 1024;
 
 /// A service that listens and is not serving yet.
 #[derive(Debug)]
@@ -185,8 +189,10 @@ impl Service {
             handshake: self.config.limits.handshake,
             metrics: Arc::clone(&self.metrics),
         };
+        let shares = Shares::new(self.config.limits.in_flight_bytes);
         if let Some(listener) = self.ops {
-            let entrance = Entrance { places: Arc::clone(&door.places), tls: self.tls.clone() };
+            let entrance =
+                Entrance { places: Arc::clone(&door.places), tls: self.tls.clone(), shares: Arc::clone(&shares) };
             let page = ops::page(Arc::clone(&self.router), Arc::clone(&self.metrics), entrance, report);
             background.spawn(ops::serve(listener, page));
         }
@@ -203,11 +209,12 @@ impl Service {
         background.spawn(list.make());
         background.spawn(Arc::clone(&moves).recover());
         let mut routes = TonicRoutes::builder();
-        routes.add_service(health_service);
+        routes.add_service(health_service.max_decoding_message_size(PROBE_BYTES));
         for_callers(&mut routes, &self.config, &self.router, &self.tokens, moves);
-        for_reflection(&mut routes)?;
+        for_reflection(&mut routes, self.config.limits.request_bytes)?;
         let observe = Observe { limits: Arc::new(self.config.deadline.clone()), metrics: self.metrics };
-        let around = Around::new(Authenticate::new(self.callers), observe);
+        let in_flight = InFlight::new(shares, self.config.limits.request_bytes);
+        let around = Around::new(in_flight, Stack::new(Authenticate::new(self.callers), observe));
         let (close, closed) = watch::channel(false);
         let routes = routes.routes();
         let server = || server(&self.config.limits, around.clone()).add_routes(routes.clone());
@@ -307,7 +314,7 @@ fn for_callers(
         );
 }
 
-fn for_reflection(routes: &mut tonic::service::RoutesBuilder) -> Result<(), ServiceError> {
+fn for_reflection(routes: &mut tonic::service::RoutesBuilder, limit: usize) -> Result<(), ServiceError> {
     let builder = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
@@ -317,7 +324,8 @@ fn for_reflection(routes: &mut tonic::service::RoutesBuilder) -> Result<(), Serv
     };
     let problem = |error: tonic_reflection::server::Error| ServiceError::Configuration(error.to_string());
     // grpcurl before 1.8.8 and others know v1alpha only.
-    routes.add_service(builder().build_v1().map_err(problem)?).add_service(builder().build_v1alpha().map_err(problem)?);
+    let (v1, v1alpha) = (builder().build_v1().map_err(problem)?, builder().build_v1alpha().map_err(problem)?);
+    routes.add_service(v1.max_decoding_message_size(limit)).add_service(v1alpha.max_decoding_message_size(limit));
     Ok(())
 }
 

@@ -45,6 +45,9 @@ pub struct Limits {
     pub keepalive_timeout: Duration,
     /// Longest request, in bytes.
     pub request_bytes: usize,
+    /// What all calls in flight may take of the memory, in bytes: their requests, as they come and once they are read, and
+    /// answers until they are sent. Nobody may have more than he leaves free.
+    pub in_flight_bytes: usize,
     /// Calls at once on one client connection.
     pub concurrent_streams: u32,
     /// Longest header list, in bytes.
@@ -104,10 +107,18 @@ impl Limits {
             keepalive: section.duration("keepalive", 30 * SECOND, 100 * MILLISECOND..=HOUR),
             keepalive_timeout: section.duration("keepalive_timeout", 10 * SECOND, 100 * MILLISECOND..=60 * SECOND),
             request_bytes: section.integer("request_bytes", 4 * 1024 * 1024, 64 * 1024..=64 * 1024 * 1024),
+            in_flight_bytes: section.integer("in_flight_bytes", 512 * 1024 * 1024, 100 * 1024 * 1024..=1 << 40),
             concurrent_streams: section.integer("concurrent_streams", 256, 1..=100_000),
             header_bytes: section.integer("header_bytes", 16 * 1024, 8 * 1024..=1024 * 1024),
             connection_age: section.duration("connection_age", HOUR / 2, SECOND..=DAY),
         };
+        // One takes ten times its bytes at most, once it is read as well, and nobody has more than half of all.
+        if this.in_flight_bytes / 24 < this.request_bytes {
+            section.problem(
+                "in_flight_bytes",
+                "must be at least 24 times request_bytes, or the longest request would never fit",
+            );
+        }
         section.finish();
         this
     }

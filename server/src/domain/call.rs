@@ -1,6 +1,6 @@
 //! One call: by whom, for what, until when; and the proof that it may be about a solution.
 
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
@@ -22,6 +22,8 @@ pub struct Call {
     pub need: Need,
     /// When its answer is due.
     pub deadline: Deadline,
+    /// What it holds until nothing of it is left, also of what goes on when its caller leaves.
+    pub holds: Option<Arc<dyn fmt::Debug + Send + Sync>>,
 }
 
 /// A call about a solution in which its caller may do what the method needs. Made by [`Call::permit`] alone; routes are

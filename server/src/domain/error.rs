@@ -39,6 +39,12 @@ pub enum Error {
         /// Until it may fail again.
         after: Duration,
     },
+    /// Most of what calls in flight may take of the memory is the caller's.
+    #[error("too much of yours is in flight")]
+    TooMuchInFlight,
+    /// Others have left too little of it.
+    #[error("too much is in flight")]
+    Overloaded,
     /// Fields of the request are missing, malformed or too long.
     #[error("invalid request")]
     FieldInvalid(Vec<Violation>),
@@ -273,8 +279,8 @@ impl Error {
     /// When a repeat may help, and after how long.
     pub fn retry_after(&self) -> Option<Duration> {
         let milliseconds = match self {
-            Self::RouteMoving | Self::RouteUnknown(_) | Self::PoolExhausted => 200,
-            Self::DatabaseUnavailable { .. } | Self::ServerUnavailable => 1_000,
+            Self::RouteMoving | Self::RouteUnknown(_) | Self::PoolExhausted | Self::TooMuchInFlight => 200,
+            Self::DatabaseUnavailable { .. } | Self::ServerUnavailable | Self::Overloaded => 1_000,
             Self::DatabaseConflict => 50,
             Self::RateLimited { after } => return Some(*after),
             _ => return None,

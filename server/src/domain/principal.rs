@@ -108,6 +108,11 @@ impl Principal {
         &self.0.id
     }
 
+    /// The same, to be kept.
+    pub fn shared_id(&self) -> &Arc<str> {
+        &self.0.id
+    }
+
     /// What he is.
     pub fn kind(&self) -> PrincipalKind {
         self.0.kind

@@ -15,7 +15,6 @@ use futures_util::future::{Either, Ready, ready};
 use http::{Request, Response};
 use rustls::pki_types::CertificateDer;
 use tonic::{
-    Status,
     body::Body,
     transport::server::{TcpConnectInfo, TlsConnectInfo},
 };
@@ -33,6 +32,10 @@ use crate::domain::{Call, Deadline, Error, Need, Principal, Result};
 pub struct Authenticate {
     callers: Arc<Callers>,
 }
+
+/// Marks the answer to a caller who did not prove who he is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NotProved;
 
 /// A service that only admitted calls reach.
 #[derive(Debug, Clone)]
@@ -75,13 +78,13 @@ where
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         match admit(&self.callers, &mut request) {
             Ok(()) => Either::Left(self.inner.call(request)),
-            Err(refusal) => Either::Right(ready(Ok(refusal.into_http()))),
+            Err(refusal) => Either::Right(ready(Ok(*refusal))),
         }
     }
 }
 
-fn admit(callers: &Callers, request: &mut Request<Body>) -> Result<(), Box<Status>> {
-    let refuse = |error: &Error| Err(Box::new(status(error)));
+fn admit(callers: &Callers, request: &mut Request<Body>) -> Result<(), Box<Response<Body>>> {
+    let refuse = |error: &Error| Err(Box::new(status(error).into_http()));
     let access = access(request.uri().path());
     if access == Access::Public {
         return Ok(());
@@ -91,12 +94,17 @@ fn admit(callers: &Callers, request: &mut Request<Body>) -> Result<(), Box<Statu
     let certificate = certificates.as_deref().and_then(|chain| chain.first());
     let principal = match callers.authenticate(&Credentials { headers: request.headers(), certificate, peer }) {
         Ok(principal) => principal,
-        Err(error) => return refuse(&error),
+        Err(error) => {
+            let mut refusal = status(&error).into_http();
+            refusal.extensions_mut().insert(NotProved);
+            return Err(Box::new(refusal));
+        }
     };
     tracing::Span::current().record("principal", principal.id());
+    request.extensions_mut().insert(principal.clone());
     match access {
         Access::Public | Access::Authenticated => Ok(()),
-        Access::Unlisted => Err(Box::new(unimplemented())),
+        Access::Unlisted => Err(Box::new(unimplemented().into_http())),
         Access::Needs(need) if principal.may_somewhere(need) => match call(principal, need, request) {
             Ok(call) => {
                 request.extensions_mut().insert(call);
@@ -115,7 +123,7 @@ fn admit(callers: &Callers, request: &mut Request<Body>) -> Result<(), Box<Statu
 fn call(principal: Principal, need: Need, request: &Request<Body>) -> Result<Call> {
     let deadline = request.extensions().get::<Deadline>().copied();
     let deadline = deadline.ok_or(Error::internal("a call without a deadline"))?;
-    Ok(Call { principal, need, deadline })
+    Ok(Call { principal, need, deadline, holds: None })
 }
 
 /// The verified certificates of the caller's end, and where that is; neither is known of a unix socket.

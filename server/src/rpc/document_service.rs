@@ -86,7 +86,7 @@ impl Documents {
         let Command { solution: _, database, repeat, actor, what } = command;
         let session = self.router.open(permitted, database, Intent::Write).await;
         let session = session.map_err(|error| status(&error))?;
-        let principal = session.call().principal.id().into();
+        let principal = Arc::clone(session.call().principal.shared_id());
         let mutation = Mutation { method, principal, actor, repeat, kept: self.settings.request_id_ttl };
         Ok((session, mutation, what))
     }

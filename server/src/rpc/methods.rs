@@ -48,6 +48,19 @@ pub(super) fn known(path: &str) -> &str {
     if access(path) == Access::Unlisted { "unknown" } else { path }
 }
 
+/// Streams of content, which take as long as they take: their idle limit is kept where their frames are handled.
+pub(super) fn is_transfer(path: &str) -> bool {
+    matches!(
+        path,
+        "/fbs.document.v1.DocumentService/UploadContent" | "/fbs.document.v1.DocumentService/DownloadContent"
+    )
+}
+
+/// Methods with a stream one way or the other.
+pub(super) fn is_streamed(path: &str) -> bool {
+    is_transfer(path) || path == "/fbs.admin.v1.AdminService/MoveSolution"
+}
+
 fn document(method: &str) -> Access {
     match method {
         "GetDocument"
@@ -97,6 +110,7 @@ mod tests {
                 for method in &service.method {
                     let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
                     assert!(matches!(access(&path), Access::Needs(_)), "{path} is not listed");
+                    assert_eq!(is_streamed(&path), method.client_streaming() || method.server_streaming(), "{path}");
                     methods += 1;
                 }
             }

@@ -21,7 +21,8 @@ use tower::{Layer, Service};
 use tracing::{Instrument, field::Empty};
 
 use super::{
-    methods::known,
+    authenticate::NotProved,
+    methods::{is_transfer, known},
     reply::reason_of,
     status::{complete, status},
 };
@@ -130,7 +131,7 @@ where
             // The reason, not the code: gRPC prescribes INTERNAL also for bytes that are the caller's fault.
             observe.metrics.call(code != Code::Ok, reason == Some(ErrorReason::Internal));
             match reason {
-                Some(ErrorReason::CredentialsInvalid | ErrorReason::RateLimited) => observe.metrics.unauthenticated(),
+                Some(_) if response.extensions().get::<NotProved>().is_some() => observe.metrics.unauthenticated(),
                 Some(ErrorReason::AccessDenied) => observe.metrics.access_denied(),
                 Some(_) | None => {}
             }
@@ -165,14 +166,6 @@ fn finish(response: Response<Body>) -> Response<Body> {
 /// Streams that last as long as somebody watches.
 fn is_watch(path: &str) -> bool {
     path.starts_with("/grpc.health.v1.Health/Watch") || path.starts_with("/grpc.reflection.")
-}
-
-/// Streams of content, which take as long as they take: their idle limit is kept where their frames are handled.
-fn is_transfer(path: &str) -> bool {
-    matches!(
-        path,
-        "/fbs.document.v1.DocumentService/UploadContent" | "/fbs.document.v1.DocumentService/DownloadContent"
-    )
 }
 
 /// Reads `grpc-timeout`: up to eight digits and a unit. Anything else counts as absent.

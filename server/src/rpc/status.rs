@@ -123,7 +123,7 @@ fn row(error: &Error) -> Row<'_> {
     match error {
         Error::CredentialsInvalid => (Unauthenticated, Reason::CredentialsInvalid, Plain),
         Error::AccessDenied => (PermissionDenied, Reason::AccessDenied, Plain),
-        Error::RateLimited { .. } => (ResourceExhausted, Reason::RateLimited, Plain),
+        Error::RateLimited { .. } | Error::TooMuchInFlight => (ResourceExhausted, Reason::RateLimited, Plain),
         Error::FieldInvalid(violations) => (InvalidArgument, Reason::FieldInvalid, Fields(violations)),
         Error::SolutionInvalid(violations) => (InvalidArgument, Reason::SolutionInvalid, Fields(violations)),
         Error::SolutionReserved(violations) => (InvalidArgument, Reason::SolutionReserved, Fields(violations)),
@@ -148,7 +148,7 @@ fn row(error: &Error) -> Row<'_> {
         Error::RouteMoving => (Unavailable, Reason::RouteMoving, Plain),
         Error::RouteUnknown(_) => (Unavailable, Reason::RouteUnknown, Plain),
         Error::DatabaseUnavailable { .. } => (Unavailable, Reason::DatabaseUnavailable, Plain),
-        Error::ServerUnavailable => (Unavailable, Reason::ServerUnavailable, Plain),
+        Error::ServerUnavailable | Error::Overloaded => (Unavailable, Reason::ServerUnavailable, Plain),
         Error::PoolExhausted => (ResourceExhausted, Reason::PoolExhausted, Plain),
         Error::StorageFull { .. } => (ResourceExhausted, Reason::StorageFull, Plain),
         Error::DeadlineExceeded(_) => (DeadlineExceeded, Reason::DeadlineExceeded, Plain),

@@ -4,6 +4,8 @@
 //! upload is visible until [`documents::content::publish`]; whatever ends it before that, also the caller's leaving,
 //! removes what was stored.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use fbs_router_proto::document::v1::{
     UploadContentRequest, UploadContentResponse,
@@ -81,7 +83,7 @@ impl Documents {
         let Command { solution: _, database, repeat, actor, what } = command;
         let opened = self.router.open(permitted, database, Intent::Write).await;
         let session = opened.map_err(|error| status(&error))?;
-        let principal = session.call().principal.id().into();
+        let principal = Arc::clone(session.call().principal.shared_id());
         let mutation =
             Mutation { method: "UploadContent", principal, actor, repeat, kept: self.settings.request_id_ttl };
         // In a task of its own: if the caller leaves meanwhile, its outcome is dropped, and so is what it stored.

@@ -10,6 +10,7 @@ use crate::{
     metrics::{Counter, Metrics},
     postgres::{BudgetStatus, Pools, pool::Why},
     routing::{Readiness, Router},
+    rpc::in_flight::Shares,
 };
 
 #[derive(Clone)]
@@ -20,11 +21,12 @@ struct Page {
     reported: Reported,
 }
 
-/// What is told of callers' connections.
+/// What is told of callers' connections, and of their calls' memory.
 #[derive(Debug, Clone)]
 pub(super) struct Entrance {
     pub(super) places: Arc<Places>,
     pub(super) tls: Option<Arc<ServerTls>>,
+    pub(super) shares: Arc<Shares>,
 }
 
 /// The three pages.
@@ -171,6 +173,15 @@ fn connections(out: &mut String, entrance: &Entrance) {
         "# HELP fbs_router_connections Callers' connections open, handshakes included.\n\
          # TYPE fbs_router_connections gauge\nfbs_router_connections {}",
         entrance.places.taken()
+    );
+    let _ = writeln!(
+        out,
+        "# HELP fbs_router_in_flight_bytes Memory that calls in flight hold.\n\
+         # TYPE fbs_router_in_flight_bytes gauge\nfbs_router_in_flight_bytes {}\n\
+         # HELP fbs_router_in_flight_refused_total Calls refused because it would have been too much.\n\
+         # TYPE fbs_router_in_flight_refused_total counter\nfbs_router_in_flight_refused_total {}",
+        entrance.shares.held(),
+        entrance.shares.refused()
     );
     if let Some(tls) = &entrance.tls {
         let _ = writeln!(

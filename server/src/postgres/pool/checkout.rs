@@ -94,7 +94,10 @@ impl Pools {
         })?;
         let connected = async {
             let pool = self.pool(&served, target, login);
+            // One that need not be asked anything first: it is there, or it is not.
             if pool.pool.status().available > 0
+                && !pool.is_doubtful()
+                && pool.facts.load().is_some()
                 && let Got::Connection(proved) = self.get(&served, target, &pool, until).await?
             {
                 return Ok(Connection::new(proved, pool, permit));
@@ -125,6 +128,7 @@ impl Pools {
             let pool = self.pool(&served, &target, &login);
             match self.get(&served, &target, &pool, until).await? {
                 Got::Connection(proved) => return Ok(Connection::new(proved, pool, permit)),
+                Got::Nothing if Instant::now() >= until => return Err(CheckoutError::Exhausted),
                 Got::Nothing => {}
                 Got::ServerFull => {
                     pause = (pause + FULL).min(FULL_LONGEST);

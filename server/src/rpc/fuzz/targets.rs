@@ -62,7 +62,8 @@ pub(super) fn all() -> Vec<Target> {
 
 /// Of somebody who may ask anything.
 fn call() -> Call {
-    Call { principal: Principal::anonymous(), need: Need::Operate, deadline: Deadline::after(Duration::from_secs(1)) }
+    let deadline = Deadline::after(Duration::from_secs(1));
+    Call { principal: Principal::anonymous(), need: Need::Operate, deadline, holds: None }
 }
 
 /// What became of a request. Every refusal is the caller's fault, fits into headers, and repeats nothing.
