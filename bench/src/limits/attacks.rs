@@ -1,5 +1,5 @@
-//! What callers notice while somebody else sends what no caller would: calls that are taken back at once, requests and
-//! headers that are too large, connections that end or say nothing, downloads that nobody reads. A thousand a second of each,
+//! What callers notice while somebody else sends what no caller would: calls that are taken back at once, and as many that
+//! are not, for comparison; requests and headers that are too large, connections that end or say nothing, downloads that nobody reads. A thousand a second of each,
 //! twenty of what is large.
 
 use std::time::Duration;
@@ -21,6 +21,8 @@ use crate::{
     world::World,
 };
 
+/// Half of `limits.in_flight_bytes`, which is what one caller may have, and what the process takes besides.
+const MEMORY_MIB: f64 = 256.0 + 64.0;
 /// What the downloads are of: more than windows hold.
 const CONTENT: u64 = 8 << 20;
 
@@ -53,6 +55,6 @@ pub(super) async fn attacks(world: &World, quick: bool) -> Outcome<Vec<Figure>> 
         figures.push(Figure { what: attack.what(), stated: 2.0, measured: Spread::of(ratios).median, unit: "×" });
     }
     let peak = child.memory("VmHWM:")? as f64 / f64::from(1 << 20);
-    figures.push(Figure { what: "memory at most", stated: 128.0, measured: peak, unit: "MiB" });
+    figures.push(Figure { what: "memory at most", stated: MEMORY_MIB, measured: peak, unit: "MiB" });
     Ok(figures)
 }

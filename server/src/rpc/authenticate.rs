@@ -101,9 +101,12 @@ fn admit(callers: &Callers, request: &mut Request<Body>) -> Result<(), Box<Respo
         }
     };
     tracing::Span::current().record("principal", principal.id());
-    request.extensions_mut().insert(principal.clone());
     match access {
-        Access::Public | Access::Authenticated => Ok(()),
+        Access::Public => Ok(()),
+        Access::Authenticated => {
+            request.extensions_mut().insert(principal);
+            Ok(())
+        }
         Access::Unlisted => Err(Box::new(unimplemented().into_http())),
         Access::Needs(need) if principal.may_somewhere(need) => match call(principal, need, request) {
             Ok(call) => {

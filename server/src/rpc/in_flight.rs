@@ -11,20 +11,17 @@ mod shares;
 use std::{
     convert::Infallible,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
 };
 
-use fbs_router_proto::codec::{Scale, weighed};
+use fbs_router_proto::codec::weighed;
 use http::{Request, Response};
-use tonic::{Status, body::Body};
+use tonic::body::Body;
 use tower::{Layer, Service};
 
+use self::bodies::{Answer, Asked};
 pub use self::shares::Shares;
-use self::{
-    bodies::{Answer, Asked},
-    shares::Held,
-};
 use super::{
     methods::{Access, access, is_streamed, is_transfer},
     status::status,
@@ -53,13 +50,6 @@ pub struct InFlight {
 pub struct Bounded<S> {
     inner: S,
     of: InFlight,
-}
-
-/// What the requests of a call are weighed on.
-struct Weighing {
-    held: Arc<Held>,
-    /// Of those so far.
-    heaviest: Mutex<usize>,
 }
 
 impl InFlight {
@@ -91,7 +81,9 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let Some(principal) = request.extensions().get::<Principal>() else {
+        let extensions = request.extensions();
+        let principal = extensions.get::<Call>().map(|call| &call.principal);
+        let Some(principal) = principal.or_else(|| extensions.get::<Principal>()) else {
             // For anybody: requests are short, by the limit of that service.
             return Box::pin(self.inner.call(request));
         };
@@ -112,10 +104,9 @@ where
         if let Some(call) = request.extensions_mut().get_mut::<Call>() {
             call.holds = Some(Arc::clone(&held) as _);
         }
-        let weighing = Arc::new(Weighing { held: Arc::clone(&held), heaviest: Mutex::new(SHORT_BYTES) });
         let longest = self.of.longest;
         let request = request.map(|body| Body::new(Asked::new(body, Arc::clone(&held), longest)));
-        let call = weighed(weighing, self.inner.call(request));
+        let call = weighed(Arc::clone(&held) as _, self.inner.call(request));
         Box::pin(async move {
             let response = call.await?;
             if !is_unary {
@@ -132,16 +123,5 @@ where
             }
             Ok(Response::from_parts(head, Body::new(Answer::new(first, rest, held))))
         })
-    }
-}
-
-impl Scale for Weighing {
-    fn weighs(&self, bytes: usize) -> Result<(), Status> {
-        let mut heaviest = self.heaviest.lock().unwrap_or_else(PoisonError::into_inner);
-        if bytes > *heaviest {
-            self.held.more(bytes - *heaviest).map_err(|error| status(&error))?;
-            *heaviest = bytes;
-        }
-        Ok(())
     }
 }

@@ -130,7 +130,12 @@ impl Answer {
     }
 
     fn keep(&self, piece: Piece) -> Piece {
-        Ok(piece?.map_data(|bytes| Bytes::from_owner(Kept { bytes, _held: Arc::clone(&self.held) })))
+        let keep = |bytes: Bytes| match bytes.len() {
+            // No more than the stream itself takes, which is there for as long.
+            ..=SHORT_BYTES => bytes,
+            _ => Bytes::from_owner(Kept { bytes, _held: Arc::clone(&self.held) }),
+        };
+        Ok(piece?.map_data(keep))
     }
 }
 

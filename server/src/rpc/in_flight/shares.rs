@@ -7,11 +7,18 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
-use crate::domain::{Error, Result};
+use fbs_router_proto::codec::Scale;
+use tonic::Status;
+
+use super::SHORT_BYTES;
+use crate::{
+    domain::{Error, Result},
+    rpc::status::status,
+};
 
 /// All that calls in flight may hold, and what they do hold, in bytes.
 #[derive(Debug)]
@@ -27,12 +34,15 @@ struct State {
     by_caller: HashMap<Arc<str>, usize>,
 }
 
-/// What one call holds; given back when it is dropped.
+/// What one call holds; given back when it is dropped. Its parts come one after the other: what it counts is not changed by two at
+/// once.
 #[derive(Debug)]
 pub(super) struct Held {
     shares: Arc<Shares>,
     caller: Arc<str>,
-    bytes: Mutex<usize>,
+    bytes: AtomicUsize,
+    /// What the heaviest request so far takes once it is read: of a stream's, one is here at a time.
+    heaviest: AtomicUsize,
 }
 
 // === impl Shares ===
@@ -56,7 +66,8 @@ impl Shares {
     /// A call begins, and holds `bytes`.
     pub(super) fn begin(self: &Arc<Self>, caller: &Arc<str>, bytes: usize) -> Result<Held> {
         self.take(caller, bytes)?;
-        Ok(Held { shares: Arc::clone(self), caller: Arc::clone(caller), bytes: Mutex::new(bytes) })
+        let heaviest = AtomicUsize::new(SHORT_BYTES);
+        Ok(Held { shares: Arc::clone(self), caller: Arc::clone(caller), bytes: AtomicUsize::new(bytes), heaviest })
     }
 
     fn take(&self, caller: &Arc<str>, bytes: usize) -> Result<()> {
@@ -107,45 +118,54 @@ impl Held {
     /// So many bytes more, if there is room.
     pub(super) fn more(&self, bytes: usize) -> Result<()> {
         self.shares.take(&self.caller, bytes)?;
-        *self.lock() += bytes;
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
     }
 
     /// So many bytes from now on, whatever it was; if there is room for them.
     pub(super) fn now(&self, bytes: usize) -> Result<()> {
-        let held = *self.lock();
-        if bytes > held {
-            self.more(bytes - held)?;
-        } else {
-            self.less(held - bytes);
+        match bytes.checked_sub(self.bytes()) {
+            None => self.less(bytes),
+            Some(0) => {}
+            Some(more) => self.more(more)?,
         }
         Ok(())
     }
 
     /// As [`now`](Self::now), also if that should be more than there is room for: what was done is told.
     pub(super) fn now_in_any_case(&self, bytes: usize) {
-        let held = *self.lock();
-        if bytes > held {
-            self.shares.lock().add(&self.caller, bytes - held);
-            *self.lock() = bytes;
-        } else {
-            self.less(held - bytes);
+        match bytes.checked_sub(self.bytes()) {
+            None => self.less(bytes),
+            Some(more) => {
+                self.shares.lock().add(&self.caller, more);
+                self.bytes.fetch_add(more, Ordering::Relaxed);
+            }
         }
     }
 
     fn less(&self, bytes: usize) {
-        self.shares.give_back(&self.caller, bytes);
-        *self.lock() -= bytes;
+        let before = self.bytes.swap(bytes, Ordering::Relaxed);
+        self.shares.give_back(&self.caller, before - bytes);
     }
 
-    fn lock(&self) -> MutexGuard<'_, usize> {
-        self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+impl Scale for Held {
+    fn weighs(&self, bytes: usize) -> std::result::Result<(), Status> {
+        let before = self.heaviest.fetch_max(bytes, Ordering::Relaxed);
+        if bytes > before {
+            self.more(bytes - before).map_err(|error| status(&error))?;
+        }
+        Ok(())
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.shares.give_back(&self.caller, *self.lock());
+        self.shares.give_back(&self.caller, self.bytes());
     }
 }
 
