@@ -1,6 +1,6 @@
-//! What callers notice while somebody else sends what no caller would: calls that are taken back at once, and as many that
-//! are not, for comparison; requests and headers that are too large, connections that end or say nothing, downloads that nobody reads. A thousand a second of each,
-//! twenty of what is large.
+//! What callers notice while somebody else sends what no caller would: calls that are taken back at once, requests and headers
+//! that are too large, connections that end or say nothing, downloads that nobody reads. A thousand a second of each, twenty of
+//! what is large; and a thousand calls of the usual kind, for comparison.
 
 use std::time::Duration;
 
