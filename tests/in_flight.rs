@@ -79,7 +79,8 @@ impl Stuck {
                 .header("grpc-timeout", "60S")
                 .header("authorization", format!("Bearer {}", token("greedy")));
             let (answer, mut sending) = client.send_request(request.body(()).unwrap(), false).unwrap();
-            sending.send_data(body.clone(), end).unwrap();
+            // He may be refused before he has sent anything.
+            let _ = sending.send_data(body.clone(), end);
             this.sending.push(sending);
             let (answered, refused) = (Arc::clone(&this.answered), Arc::clone(&this.refused));
             let hearing = async move {

@@ -102,7 +102,7 @@ impl Pools {
             {
                 return Ok(Connection::new(proved, pool, permit));
             }
-            let made = Arc::clone(self).make(served, target.clone(), login.clone(), permit, until);
+            let made = Arc::clone(self).make(served, target.clone(), login.clone(), permit, until, deadline);
             match tokio::spawn(made.in_current_span()).await {
                 Ok(made) => made,
                 Err(ended) if ended.is_panic() => resume_unwind(ended.into_panic()),
@@ -121,6 +121,7 @@ impl Pools {
         login: Login,
         permit: Permit,
         until: Instant,
+        deadline: Deadline,
     ) -> Result<Connection, CheckoutError> {
         let mut pause = Duration::ZERO;
         loop {
@@ -128,7 +129,8 @@ impl Pools {
             let pool = self.pool(&served, &target, &login);
             match self.get(&served, &target, &pool, until).await? {
                 Got::Connection(proved) => return Ok(Connection::new(proved, pool, permit)),
-                Got::Nothing if Instant::now() >= until => return Err(CheckoutError::Exhausted),
+                // Whoever wanted it has gone.
+                Got::Nothing if deadline.passed() => return Err(CheckoutError::DeadlinePassed),
                 Got::Nothing => {}
                 Got::ServerFull => {
                     pause = (pause + FULL).min(FULL_LONGEST);
