@@ -36,6 +36,17 @@ pub fn weighed<F: Future>(scale: Arc<dyn Scale>, call: F) -> impl Future<Output 
     SCALE.scope(scale, call)
 }
 
+/// Whether there is room for that, where somebody counts.
+#[cfg(feature = "server")]
+fn ask(weight: usize) -> Result<(), Status> {
+    SCALE.try_with(|scale| scale.weighs(weight)).unwrap_or(Ok(()))
+}
+
+#[cfg(not(feature = "server"))]
+fn ask(_: usize) -> Result<(), Status> {
+    Ok(())
+}
+
 /// The codec of all generated clients and servers.
 #[derive(Debug)]
 pub struct BoundedCodec<T, U>(PhantomData<(T, U)>);
@@ -90,9 +101,8 @@ impl<U: Message + Name + Default> Decoder for BoundedDecoder<U> {
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
         // A message is in one piece.
         match weight::weigh::<U>(buffer.chunk()) {
-            Ok(_weight) => {
-                #[cfg(feature = "server")]
-                SCALE.try_with(|scale| scale.weighs(_weight)).unwrap_or(Ok(()))?;
+            Ok(weight) => {
+                ask(weight)?;
                 self.0.decode(buffer)
             }
             Err(Refused::TooHeavy) => Err(Status::out_of_range("Error, decoded message would take too much memory")),

@@ -106,14 +106,6 @@ fn wrapped(around: &[FieldDescriptor], mut bytes: Vec<u8>, too_short: bool) -> B
     bytes.into()
 }
 
-/// The most memory that a process has had since it was asked last, where the system tells.
-fn peak_kib(process: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    std::fs::write(format!("/proc/{process}/clear_refs"), "5").ok()?;
-    line.trim().trim_end_matches(" kB").parse().ok()
-}
-
 fn value(kind: Json) -> Value {
     Value { kind: Some(kind) }
 }
@@ -145,7 +137,7 @@ async fn no_message_costs_much_more_memory_than_it_has_bytes() {
     let world = World::new().await;
     let served = Served::start(&world.configuration(&world.platform.url(), ""), world.folder.path(), &[]).await;
     served.replica.make("globex", "meanwhile").await;
-    let before = peak_kib(served.id()).and_then(|_| peak_kib(served.id()));
+    let before = served.peak_kib().and_then(|_| served.peak_kib());
     // Of a message in many requests once: the same code reads them all.
     let (mut tried, mut fields) = (0, BTreeSet::new());
     for method in methods() {
@@ -162,7 +154,7 @@ async fn no_message_costs_much_more_memory_than_it_has_bytes() {
             for (number, message) in filled(&way).into_iter().enumerate() {
                 let at = format!("{} {} {number}", method.name(), names.join("."));
                 let status = served.replica.send(&path(&method), vec![message]).await.expect_err(&at);
-                let cost = peak_kib(served.id()).zip(before).map(|(after, before)| after.saturating_sub(before));
+                let cost = served.peak_kib().zip(before).map(|(after, before)| after.saturating_sub(before));
                 println!("{cost:?} KiB for {at}: {}", status.message());
                 assert!(cost.is_none_or(|cost| cost <= COST_KIB), "{at}: {cost:?} KiB");
                 let refused = [Code::OutOfRange, Code::InvalidArgument, Code::Internal];

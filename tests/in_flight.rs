@@ -22,15 +22,18 @@ use prost_types::{Struct, Value, value::Kind};
 use tokio::{net::TcpStream, task::JoinSet};
 use tonic::{Code, Status};
 
-use crate::support::{
-    World,
-    asking::{creation, retitle},
-    callers::{caller, token, with_token},
-    draft, failure,
-    process::Served,
-    reason,
-    transfers::{declared, frames, header, noise, wanted},
-    wire::{framed, metrics, raw_status},
+use crate::{
+    pools::held,
+    support::{
+        World,
+        asking::{creation, retitle},
+        callers::{caller, token, with_token},
+        draft, failure,
+        process::Served,
+        reason,
+        transfers::{declared, frames, header, noise, wanted},
+        wire::{framed, metrics, raw_status},
+    },
 };
 
 const MIB: usize = 1 << 20;
@@ -111,12 +114,6 @@ impl Scene {
         Self { world, served }
     }
 
-    fn peak_kib(&self) -> Option<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.served.id())).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-        line.trim().trim_end_matches(" kB").parse().ok()
-    }
-
     async fn metric(&self, name: &str) -> usize {
         metrics(self.served.replica.ops).await[name] as usize
     }
@@ -137,7 +134,8 @@ impl Scene {
 
     /// Makes the calls; expects that `least` are refused at once, and that nobody else notices.
     async fn stuck(&self, method: &str, body: Bytes, end: bool, least: usize) {
-        let before = self.peak_kib();
+        // Of what was before, what is left now.
+        let before = self.served.peak_kib().and_then(|_| self.served.peak_kib());
         let stuck = Stuck::begin(self.served.replica.grpc, method, body, end, CALLS).await;
         soon("what finds no room is refused", async || {
             let refused = stuck.refused.load(Ordering::Relaxed);
@@ -154,7 +152,7 @@ impl Scene {
         assert!(self.metric(REFUSED).await >= least);
         assert_eq!(self.metric(UNAUTHENTICATED).await, 0, "he has proved who he is");
         self.create("other", draft("meanwhile")).await.unwrap();
-        let growth = self.peak_kib().zip(before).map(|(after, before)| after - before);
+        let growth = self.served.peak_kib().zip(before).map(|(after, before)| after.saturating_sub(before));
         assert!(growth.is_none_or(|growth| growth <= GROWTH_KIB), "{growth:?} KiB more");
         drop(stuck);
         self.is_given_back().await;
@@ -237,14 +235,7 @@ async fn what_a_request_takes_once_it_is_read_finds_room_before_it_is_read() {
 async fn a_change_that_goes_on_without_its_caller_still_counts() {
     let scene = Scene::new().await;
     let document = scene.create("greedy", draft("held")).await.unwrap();
-    let holder = scene.world.platform.cluster.connect(SYSTEM_DATABASE).await.unwrap();
-    holder
-        .batch_execute(&format!(
-            "BEGIN; SELECT FROM fbs_document.document WHERE document_id = '{}' FOR UPDATE",
-            document.document_id
-        ))
-        .await
-        .unwrap();
+    let holder = held(&scene.world, SYSTEM_DATABASE, &document.document_id).await;
     let mut documents = scene.served.replica.documents();
     let request = with_token(retitle("globex", &document.document_id, "later"), "greedy");
     let leaving = tokio::spawn(async move { documents.update_document(request).await });
@@ -257,8 +248,8 @@ async fn a_change_that_goes_on_without_its_caller_still_counts() {
     let _ = leaving.await;
     // On the same connection: when this is answered, it is known that he has left.
     scene.create("other", draft("meanwhile")).await.unwrap();
-    let held = scene.metric(HELD).await;
-    assert!(held > 16 << 10, "{held} bytes are held");
+    let bytes = scene.metric(HELD).await;
+    assert!(bytes > 16 << 10, "{bytes} bytes are held");
     holder.batch_execute("ROLLBACK").await.unwrap();
     scene.is_given_back().await;
 }

@@ -34,7 +34,7 @@ fn pool(lines: &str) -> String {
 }
 
 /// A document whose row somebody holds: whoever changes it keeps a connection busy.
-async fn held(world: &World, database: &str, document_id: &str) -> tokio_postgres::Client {
+pub(crate) async fn held(world: &World, database: &str, document_id: &str) -> tokio_postgres::Client {
     let holder = world.platform.cluster.connect(database).await.unwrap();
     let hold = format!("BEGIN; SELECT FROM fbs_document.document WHERE document_id = '{document_id}' FOR UPDATE");
     holder.batch_execute(&hold).await.unwrap();

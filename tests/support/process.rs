@@ -126,6 +126,15 @@ impl Served {
         std::fs::read_to_string(self.path.with_extension("pid")).unwrap().trim().parse().unwrap()
     }
 
+    /// The most memory that it has had since it was asked last, where the system tells.
+    pub(crate) fn peak_kib(&self) -> Option<u64> {
+        let process = self.id();
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        std::fs::write(format!("/proc/{process}/clear_refs"), "5").ok()?;
+        line.trim().trim_end_matches(" kB").parse().ok()
+    }
+
     /// Sends it a signal, such as `HUP`.
     pub(crate) fn signal(&self, signal: &str) {
         (&self.leash).write_all(format!("{signal}\n").as_bytes()).unwrap();

@@ -200,3 +200,15 @@ fn a_role_of_each_solution_needs_a_pattern_and_counts_for_the_length_of_ids() {
         assert!(problems.iter().any(|problem| problem.starts_with(place)), "{place}: {problems:?}");
     }
 }
+
+#[test]
+fn the_longest_request_fits_into_what_calls_may_take_of_the_memory() {
+    let limits = |request, all| {
+        let text = format!("{SMALLEST}[limits]\nrequest_bytes = {request}\nin_flight_bytes = {all}\n");
+        parse(&text, &[]).map(|config| config.limits.in_flight_bytes)
+    };
+    let (request, all) = (16 << 20, 24 * (16 << 20));
+    assert_eq!(limits(request, all).unwrap(), all);
+    let problems = limits(request, all - 1).unwrap_err().to_string();
+    assert!(problems.contains("in_flight_bytes: must be at least 24 times request_bytes"), "{problems}");
+}

@@ -46,7 +46,7 @@ pub struct Limits {
     /// Longest request, in bytes.
     pub request_bytes: usize,
     /// What all calls in flight may take of the memory, in bytes: their requests, as they come and once they are read, and
-    /// answers until they are sent. Nobody may have more than he leaves free.
+    /// answers until they are sent. Nobody may take more than he leaves free.
     pub in_flight_bytes: usize,
     /// Calls at once on one client connection.
     pub concurrent_streams: u32,

@@ -3,7 +3,8 @@
 //! A call holds something from its beginning; a long message when its length is known, before its bytes are here; what that
 //! message will be once it is read, before it is; and its answer, instead of these, until the last byte of it has been sent or
 //! the stream is gone. What goes on when a caller leaves holds what he held. What finds no room is refused at once, and
-//! nothing has changed: a change holds room for its answer from the beginning, because what was done must be told.
+//! nothing has changed. A change holds room for its answer from the beginning, and if that is not enough, the answer is kept
+//! all the same: what was done must be told.
 
 mod bodies;
 mod shares;
@@ -30,7 +31,8 @@ use crate::domain::{Call, Need, Principal};
 
 /// What a call takes besides its messages, and short ones included.
 const CALL_BYTES: usize = 16 << 10;
-/// What the answer to a change takes at most, beyond what its request took: a document.
+/// What the answer to a change takes, beyond what its request took: a document, whose metadata alone may be longer once they
+/// are protobuf.
 const CHANGED_BYTES: usize = 96 << 10;
 /// A message up to this is short.
 const SHORT_BYTES: usize = 4 << 10;

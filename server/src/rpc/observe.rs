@@ -130,10 +130,11 @@ where
             }
             // The reason, not the code: gRPC prescribes INTERNAL also for bytes that are the caller's fault.
             observe.metrics.call(code != Code::Ok, reason == Some(ErrorReason::Internal));
-            match reason {
-                Some(_) if response.extensions().get::<NotProved>().is_some() => observe.metrics.unauthenticated(),
-                Some(ErrorReason::AccessDenied) => observe.metrics.access_denied(),
-                Some(_) | None => {}
+            if response.extensions().get::<NotProved>().is_some() {
+                observe.metrics.unauthenticated();
+            }
+            if reason == Some(ErrorReason::AccessDenied) {
+                observe.metrics.access_denied();
             }
             if let Some(alarm) = reason.and_then(alarm) {
                 observe.metrics.alarm(alarm);

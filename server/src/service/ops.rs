@@ -62,7 +62,7 @@ async fn render(State(page): State<Page>) -> String {
         let _ = writeln!(out, "{name}{label} {value}");
         before = name;
     }
-    connections(&mut out, &page.entrance);
+    callers(&mut out, &page.entrance);
     let (dedicated, system) = page.router.placements();
     let ready = i32::from(*page.reported.borrow() == Readiness::Ready);
     let _ = writeln!(
@@ -167,7 +167,7 @@ fn budgets(out: &mut String, pools: &Pools) {
     );
 }
 
-fn connections(out: &mut String, entrance: &Entrance) {
+fn callers(out: &mut String, entrance: &Entrance) {
     let _ = writeln!(
         out,
         "# HELP fbs_router_connections Callers' connections open, handshakes included.\n\
