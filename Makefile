@@ -67,7 +67,7 @@ torture: postgres ## MINUTES (10) of faults under callers, from SEED (a random o
 	FBS_TORTURE_CHECK=$(CHECK) FBS_TORTURE_SEED=$(or $(SEED),$(shell od -An -N4 -tu4 /dev/urandom)) FBS_TORTURE_SECONDS=$$(($(or $(MINUTES),10) * 60)) \
 		$(CARGO) test --locked --package fbs-router-proto --test e2e -- --nocapture --exact torture::what_callers_were_told_under_faults_is_the_history_of_documents
 
-cuts: postgres ## Interrupts every RPC at every point at which it waits, and after every byte to Postgres and back
+cuts: postgres ## Interrupts every RPC at every point at which it waits, and before, in and after every message to Postgres and back
 	FBS_CUTS=all $(CARGO) test --locked --package fbs-router-proto --test e2e -- --nocapture every_call::
 
 bench: postgres ## Benchmarks, with their peers and limits

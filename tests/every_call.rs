@@ -7,6 +7,7 @@
 mod cold;
 mod commands;
 mod cuts;
+mod lanes;
 mod operators;
 mod polls;
 mod refused;

@@ -1,11 +1,12 @@
 //! A proxy that injects faults between a client and a server.
 //!
 //! Owns one TCP port of 127.0.0.1, bound once and never rebound, any number of unix sockets, and
-//! every connection through them. Does not read the protocol: it counts bytes and knows no statement.
+//! every connection through them. Of the protocol it knows where a message ends, and no more.
 //! A unix socket cannot be reset, so on one "reset" means closed.
 //! Invariant: [`FaultProxy::set`] applies to connections that are open already; dropping the proxy
 //! ends them all.
 
+mod places;
 mod relay;
 
 use std::{
@@ -65,13 +66,16 @@ pub enum Mode {
         /// The number of bytes.
         to_server: u64,
     },
-    /// Each connection that is open now passes this many more bytes in that direction; whoever gets them gets exactly
-    /// these and an end. If that is the server, the client is reset. New connections are as in [`Mode::Forward`].
-    CutOpenAfter {
+    /// Each connection to a Postgres is cut at a place in what passes in that direction: whoever gets it gets no more
+    /// of it than this, and an end. If that is the server, the client is reset. The places of a message are after its
+    /// first byte, after its type and length, in the middle of the rest, before its last byte, and after it.
+    CutAt {
         /// The direction.
         way: Way,
-        /// The number of bytes.
-        bytes: u64,
+        /// How many places a connection comes by, counted from now or from its beginning, whichever is later.
+        place: u64,
+        /// Whether connections are cut that are made from now on. Otherwise they are as in [`Mode::Forward`].
+        new: bool,
     },
     /// Each piece of data, of 16 KiB at most, is late by this much, in each direction.
     Delay(Duration),

@@ -148,22 +148,34 @@ async fn cut_after_gives_the_server_exactly_so_many_bytes() {
 }
 
 #[tokio::test]
-async fn cut_open_after_counts_one_direction_and_leaves_new_connections_alone() {
-    for (way, got) in [(Way::ToServer, "helloabc"), (Way::ToClient, "helloabcdef")] {
-        let (upstream, mut received) = echo().await;
-        let proxy = FaultProxy::start(upstream).await.unwrap();
-        let mut open = connect(&proxy).await;
-        proxy.set(Mode::CutOpenAfter { way, bytes: 3 });
-        let mut new = connect(&proxy).await;
-        open.write_all(b"abcdef").await.unwrap();
-        assert_eq!(received.recv().await.unwrap(), got.as_bytes(), "{way:?}");
-        let mut rest = Vec::new();
-        let end = timeout(Duration::from_secs(5), open.read_to_end(&mut rest)).await.unwrap();
-        match way {
-            Way::ToServer => assert_eq!(end.unwrap_err().kind(), ErrorKind::ConnectionReset),
-            Way::ToClient => assert_eq!((end.unwrap(), &*rest), (3, &b"abc"[..])),
+async fn cut_at_counts_places_of_one_direction_and_leaves_new_connections_alone_where_that_is_asked() {
+    let message = "Q\0\0\0\x06ab";
+    for (way, greeting) in [(Way::ToServer, "\0\0\0\x05u"), (Way::ToClient, "Z\0\0\0\x05I")] {
+        for (place, new) in [(0, false), (1, true), (2, false), (3, false), (4, false)] {
+            let (upstream, mut received) = echo().await;
+            let proxy = FaultProxy::start(upstream).await.unwrap();
+            let mut open = TcpStream::connect(proxy.address()).await.unwrap();
+            say(&mut open, greeting).await;
+            proxy.set(Mode::CutAt { way, place, new });
+            open.write_all(message.as_bytes()).await.unwrap();
+            let passes = [0, 1, 5, 6, 7][usize::try_from(place).unwrap()];
+            let of_server = if way == Way::ToServer { &message[..passes] } else { message };
+            assert_eq!(received.recv().await.unwrap(), [greeting, of_server].concat().as_bytes(), "{way:?} {place}");
+            let mut rest = Vec::new();
+            let end = timeout(Duration::from_secs(5), open.read_to_end(&mut rest)).await.unwrap();
+            match way {
+                Way::ToServer => assert_eq!(end.unwrap_err().kind(), ErrorKind::ConnectionReset),
+                Way::ToClient => assert_eq!((end.unwrap(), &*rest), (passes, &message.as_bytes()[..passes])),
+            }
+            let mut other = TcpStream::connect(proxy.address()).await.unwrap();
+            if new {
+                other.write_all(greeting.as_bytes()).await.unwrap();
+                assert!(other.read_exact(&mut [0; 5]).await.is_err(), "{way:?} {place}");
+            } else {
+                say(&mut other, greeting).await;
+                say(&mut other, "still here").await;
+            }
         }
-        say(&mut new, "still here").await;
     }
 }
 

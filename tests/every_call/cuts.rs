@@ -1,29 +1,32 @@
-//! A connection to Postgres that is cut after each byte, of what is asked and of what is answered.
+//! A connection to Postgres that is cut at each place of what is asked and of what is answered: before, in and after
+//! each message ([`Mode::CutAt`]).
 
 use fbs_router_sandbox::{Mode, Way, soon};
 use tonic::Code;
 
 use super::{
     is_complete,
+    lanes::{Lane, in_lanes, sum},
     requests::{Prepared, names, prepare},
     scene::{CALLED, Scene},
 };
 use crate::support::{World, failure, reason};
 
-/// Bytes between two cuts, where not all are made: primes, so that the places differ from call to call.
-const STRIDE: u64 = 499;
-const STRIDE_OF_ANSWERS: u64 = 197;
-/// More than any call sends.
-const MOST: u64 = 100_000;
+/// From one cut to the next, where not all are made: a prime, so that the places differ from message to message.
+const STRIDE: u64 = 23;
+/// Worlds side by side, where all are made.
+const LANES: u64 = 6;
+/// More than any call comes by.
+const MOST: u64 = 10_000;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_cut_at_any_byte_is_told_truly_and_leaves_nothing_behind() {
+async fn a_call_cut_anywhere_is_told_truly_and_leaves_nothing_behind() {
     let [done, not_done, _] = cut_everywhere(CALLED[1], false, Way::ToServer).await;
     assert!(done > 0 && not_done > 0, "the cuts missed the calls: {done} done, {not_done} not");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_cut_at_any_byte_and_repeated_with_its_request_id_is_done_once() {
+async fn a_call_cut_anywhere_and_repeated_with_its_request_id_is_done_once() {
     let [done, not_done, unknown] = cut_everywhere(CALLED[0], true, Way::ToServer).await;
     assert!(done > 0 && not_done > 0, "the cuts missed the calls: {done} done, {not_done} not");
     assert_eq!(unknown, 0, "whoever may repeat is not told to find out himself");
@@ -31,7 +34,7 @@ async fn a_call_cut_at_any_byte_and_repeated_with_its_request_id_is_done_once() 
 
 /// What Postgres has done is done, whether or not anybody hears of it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_cut_at_any_byte_of_an_answer_is_told_truly_and_repeated_it_is_done_once() {
+async fn a_call_cut_anywhere_in_an_answer_is_told_truly_and_repeated_it_is_done_once() {
     let [done, _, not_known] = cut_everywhere(CALLED[1], false, Way::ToClient).await;
     let [safe, _, unknown] = cut_everywhere(CALLED[0], true, Way::ToClient).await;
     assert!(done > 0 && safe > 0, "the cuts missed the calls: {done} and {safe} done");
@@ -44,29 +47,29 @@ async fn a_call_cut_at_any_byte_of_an_answer_is_told_truly_and_repeated_it_is_do
 ///
 /// How many calls said that they were done, not done, and not known.
 async fn cut_everywhere(solution: &str, safe: bool, way: Way) -> [u32; 3] {
+    let answers = sum(in_lanes(LANES, async |lane| cut_in(lane, solution, safe, way).await).await);
+    println!("{solution} {way:?}: done, not done, not known: {answers:?}");
+    answers
+}
+
+async fn cut_in(lane: Lane, solution: &str, safe: bool, way: Way) -> [u32; 3] {
     let world = World::new().await;
     let proxy = world.proxy().await;
     let scene = Scene::new(world, Some(format!("postgres://fbs_router@127.0.0.1:{}", proxy.port()))).await;
-    let stride = match way {
-        _ if is_complete() => 1,
-        Way::ToServer => STRIDE,
-        Way::ToClient => STRIDE_OF_ANSWERS,
-    };
+    let stride = if is_complete() { 1 } else { STRIDE };
     let mut answers = [0; 3];
     for (number, method) in names().into_iter().enumerate() {
-        let mut bytes = number as u64 * 37 % stride;
-        loop {
-            let prepared = prepare(&scene, &method, solution, &format!("{method}-{bytes}"), safe).await;
+        for cut in 0.. {
+            let place = number as u64 * 7 % stride + lane.point(cut, stride);
+            assert!(place < MOST, "{method} of {solution} is not whole {way:?}, cut at {place}");
+            let prepared = prepare(&scene, &method, solution, &format!("{method}-{place}"), safe).await;
             let accepted = proxy.accepted();
-            proxy.set(match way {
-                Way::ToServer => Mode::CutAfter { to_server: bytes },
-                // A new connection would be cut in its greeting, again and again.
-                Way::ToClient => Mode::CutOpenAfter { way, bytes },
-            });
+            // A new connection whose answers are cut would be cut in its greeting, again and again.
+            proxy.set(Mode::CutAt { way, place, new: way == Way::ToServer });
             let answer = scene.call(&prepared).await.map_err(|status| reason(&status));
             let whole = proxy.accepted() == accepted && answer.is_ok();
             proxy.set(Mode::Forward);
-            let at = format!("{method} of {solution}, cut after {bytes} bytes {way:?}");
+            let at = format!("{method} of {solution}, cut {way:?} at {place}");
             scene.is_quiet().await;
             let kind = told_truly(&scene, solution, &prepared, &answer, &at).await;
             answers[kind] += 1;
@@ -80,13 +83,11 @@ async fn cut_everywhere(solution: &str, safe: bool, way: Way) -> [u32; 3] {
                 }
             }
             if whole {
+                println!("{at}: whole");
                 break;
             }
-            bytes += stride;
-            assert!(bytes < MOST, "{at}");
         }
     }
-    println!("{solution} {way:?}: done, not done, not known: {answers:?}");
     answers
 }
 

@@ -3,25 +3,25 @@
 use std::{future::poll_fn, pin::pin};
 
 use fbs_router_sandbox::{Mode, Way, soon};
-use futures_util::future::{FutureExt, join_all};
 use tonic::Status;
 
 use super::{
     commands::{Audited, Command, Stage, commands},
     is_complete,
+    lanes::{Lane, in_lanes, sum},
     polls::{MOST, polled},
 };
 use crate::support::{World, reason};
 
-/// Polls and bytes between two points that are tried, where not all are.
+/// Polls and places between two points that are tried, where not all are.
 const POLLS: usize = 17;
-const BYTES: u64 = 97;
+const PLACES: u64 = 7;
 /// The last polls, which are all tried: before them a command waits for scans, and changes nothing.
 const LATE: usize = 5;
 /// Worlds side by side, where all points are tried.
-const LANES: u64 = 4;
-/// More than any connection sends for one command.
-const MOST_BYTES: u64 = 10_000_000;
+const LANES: u64 = 8;
+/// More than any connection comes by for one command.
+const MOST_PLACES: u64 = 100_000;
 
 /// A command that was interrupted, and how everything stood before.
 struct Interrupted<'s> {
@@ -35,10 +35,14 @@ struct Interrupted<'s> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_that_is_left_at_any_point_is_done_or_not_and_is_done_when_given_again() {
+    in_lanes(LANES, left_in).await;
+}
+
+async fn left_in(lane: Lane) {
     let stage = Stage::new(World::new().await, None).await;
     for (method, wish) in commands() {
         let (after, usual) = done(&stage, &method, wish).await;
-        let mut times = 0;
+        let mut times = lane.first as usize;
         loop {
             let at = format!("{method} {wish}, left after {times} polls");
             let this = Interrupted::prepare(&stage, &method, wish, &after, at).await;
@@ -51,47 +55,48 @@ async fn a_command_that_is_left_at_any_point_is_done_or_not_and_is_done_when_giv
             if is_whole {
                 break;
             }
-            times += if is_complete() || times + LATE >= usual { 1 } else { POLLS.min(usual - LATE - times) };
+            times += match () {
+                () if is_complete() => lane.lanes as usize,
+                () if times + LATE >= usual => 1,
+                () => POLLS.min(usual - LATE - times),
+            };
             assert!(times < MOST, "{}", this.at);
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_cut_at_any_byte_to_postgres_is_told_truly_and_is_done_when_given_again() {
+async fn a_command_cut_anywhere_to_postgres_is_told_truly_and_is_done_when_given_again() {
     cut_everywhere(Way::ToServer).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_cut_at_any_byte_of_an_answer_is_told_truly_and_is_done_when_given_again() {
+async fn a_command_cut_anywhere_in_an_answer_is_told_truly_and_is_done_when_given_again() {
     cut_everywhere(Way::ToClient).await;
 }
 
 /// Cuts each connection that is open. Others are opened: whatever goes on may go on.
 async fn cut_everywhere(way: Way) {
-    // A command waits most of its time for a scan.
-    let lanes = if is_complete() { LANES } else { 1 };
-    let cut = join_all((0..lanes).map(|lane| cut_in(way, lane).boxed_local())).await;
-    let outcomes = cut.into_iter().fold([0; 3], |sum, lane| [0, 1, 2].map(|kind| sum[kind] + lane[kind]));
+    let outcomes = sum(in_lanes(LANES, async |lane| cut_in(way, lane).await).await);
     println!("{way:?}: done, not known and done, not done: {outcomes:?}");
     assert!(outcomes[0] > 0 && outcomes[2] > 0, "the cuts missed the commands: {outcomes:?}");
 }
 
 /// In a world of its own, its share of all cuts, or some. How many commands were told to be done, were done and not told
 /// so, were not done.
-async fn cut_in(way: Way, lane: u64) -> [u32; 3] {
+async fn cut_in(way: Way, lane: Lane) -> [u32; 3] {
     let world = World::new().await;
     let proxy = world.proxy().await;
     let stage = Stage::new(world, Some(format!("postgres://fbs_router@127.0.0.1:{}", proxy.port()))).await;
     let mut outcomes = [0; 3];
     for (number, (method, wish)) in commands().into_iter().enumerate() {
         let (after, _) = done(&stage, &method, wish).await;
-        let mut bytes = if is_complete() { lane } else { number as u64 * 37 };
+        let mut place = if is_complete() { lane.first } else { number as u64 };
         loop {
-            let at = format!("{method} {wish}, cut after {bytes} bytes {way:?}");
+            let at = format!("{method} {wish}, cut {way:?} at {place}");
             let this = Interrupted::prepare(&stage, &method, wish, &after, at).await;
             let accepted = proxy.accepted();
-            proxy.set(Mode::CutOpenAfter { way, bytes });
+            proxy.set(Mode::CutAt { way, place, new: false });
             let answer = stage.give(&this.command).await;
             let is_told = matches!(answer, Ok(true));
             let whole = is_told && proxy.accepted() == accepted;
@@ -102,11 +107,12 @@ async fn cut_in(way: Way, lane: u64) -> [u32; 3] {
                 this.again().await;
             }
             if whole {
+                println!("{}: whole", this.at);
                 break;
             }
-            // Behind its own few bytes come those of the scanner and of the ledger's reader.
-            bytes = if is_complete() { bytes + LANES } else { bytes * 4 + BYTES };
-            assert!(bytes < MOST_BYTES, "{}", this.at);
+            // Behind its own few come those of the scanner and of the ledger's reader.
+            place = if is_complete() { place + lane.lanes } else { place * 4 + PLACES };
+            assert!(place < MOST_PLACES, "{}", this.at);
         }
     }
     outcomes

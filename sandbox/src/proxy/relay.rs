@@ -17,7 +17,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::{Address, Mode, Setting, Shared, Way};
+use super::{Address, Mode, Setting, Shared, Way, places::Places};
 
 const PIECE_BYTES: usize = 16 * 1024;
 
@@ -122,6 +122,13 @@ async fn relay<C: Client>(client: &mut C, server: impl Stream, setting: watch::R
     tokio::try_join!(up, down).map(|_| ())
 }
 
+/// What has passed since the mode was set.
+#[derive(Debug, Default)]
+struct Passed {
+    bytes: u64,
+    places: u64,
+}
+
 /// Passes bytes until the end of `from`, which it passes on as well. An error ends both directions.
 async fn pump<R, W>(from: &mut R, to: &mut W, mut setting: watch::Receiver<Setting>, way: Way) -> io::Result<()>
 where
@@ -129,7 +136,7 @@ where
     W: AsyncWrite + Unpin,
 {
     let mut piece = vec![0; PIECE_BYTES];
-    let mut passed = 0;
+    let (mut places, mut passed) = (Places::new(way), Passed::default());
     let begun = setting.borrow().changes;
     let mut changes = begun;
     loop {
@@ -137,27 +144,35 @@ where
         hold(&mut setting).await;
         let now = *setting.borrow();
         if now.changes != changes {
-            (changes, passed) = (now.changes, 0);
+            (changes, passed) = (now.changes, Passed::default());
         }
         let bytes = piece.get(..length).unwrap_or_default();
         if bytes.is_empty() {
             return to.shutdown().await;
         }
-        let limit = match now.mode {
-            Mode::CutAfter { to_server } if way == Way::ToServer => Some(to_server),
-            Mode::CutOpenAfter { way: cut, bytes } if way == cut && now.changes != begun => Some(bytes),
+        let mut left = match now.mode {
+            Mode::CutAt { way: cut, place, new } if way == cut && (new || now.changes != begun) => {
+                place - passed.places
+            }
+            _ => u64::MAX,
+        };
+        let before = left;
+        let read = places.pass(bytes, &mut left);
+        passed.places += before - left;
+        let passes = match now.mode {
+            _ if left == 0 => Some(read),
+            Mode::CutAfter { to_server } if way == Way::ToServer => usize::try_from(to_server - passed.bytes).ok(),
             _ => None,
         };
-        if let Some(limit) = limit
-            && passed + bytes.len() as u64 > limit
+        if let Some(passes) = passes
+            && (left == 0 || passes < bytes.len())
         {
-            let rest = usize::try_from(limit - passed).unwrap_or(usize::MAX);
-            to.write_all(bytes.get(..rest).unwrap_or_default()).await?;
+            to.write_all(bytes.get(..passes).unwrap_or_default()).await?;
             to.shutdown().await?;
             return Err(io::ErrorKind::ConnectionReset.into());
         }
         to.write_all(bytes).await?;
-        passed += bytes.len() as u64;
+        passed.bytes += bytes.len() as u64;
     }
 }
 
@@ -167,12 +182,9 @@ async fn hold(setting: &mut watch::Receiver<Setting>) {
         let Setting { mode, changes, .. } = *setting.borrow_and_update();
         let changed = setting.wait_for(|now| now.changes != changes);
         match mode {
-            Mode::Forward
-            | Mode::Refuse
-            | Mode::Cut
-            | Mode::Strand
-            | Mode::CutAfter { .. }
-            | Mode::CutOpenAfter { .. } => return,
+            Mode::Forward | Mode::Refuse | Mode::Cut | Mode::Strand | Mode::CutAfter { .. } | Mode::CutAt { .. } => {
+                return;
+            }
             Mode::Hang => {
                 // The sender lives in the shared state that our caller holds.
                 let _changed = changed.await;
