@@ -25,8 +25,10 @@ use crate::support::{
 const MOVED: &str = "vandelay";
 const IN_CONFLICT: &str = "umbrella";
 /// What one method may be asked for, where that differs.
-const WISHES: [(&str, &[&str]); 2] =
-    [("RegisterSolution", &["a name", "confirmed"]), ("MoveSolution", &["dedicated", "system"])];
+const WISHES: [(&str, &[&str]); 2] = [
+    ("RegisterSolution", &["a name", "confirmed"]),
+    ("MoveSolution", &["dedicated", "system", "purge dedicated", "purge system"]),
+];
 
 /// Where the ledger has a solution, what is registered for it, and which cluster a server is.
 const LEDGER: &str = "
@@ -52,6 +54,8 @@ pub(super) struct Command {
     seen: Seen,
     /// Whether it is several transactions, none of which the router repeats by itself.
     pub(super) has_parts: bool,
+    /// Whether it removes what a move has left.
+    purges: bool,
 }
 
 /// What callers see.
@@ -95,7 +99,7 @@ impl Command {
 
     /// True if the router finds out by itself whether a lost COMMIT happened.
     pub(super) fn is_found_out(&self) -> bool {
-        self.prepared.path.ends_with("/MoveSolution")
+        self.prepared.path.ends_with("/MoveSolution") && !self.purges
     }
 
     /// True if that is how it is told that there is nothing left to do.
@@ -150,18 +154,23 @@ impl Stage {
                 (request.encode_to_vec(), [IN_CONFLICT.into(), String::new()], "action = 'release'", true, system)
             }
             ("MoveSolution", _) => {
+                let (purge, wish) = wish.strip_prefix("purge ").map_or((false, wish), |wish| (true, wish));
                 let (to, served, back) = if wish == "dedicated" {
                     (Placement::Dedicated, "djo_vandelay_db", "system")
                 } else {
                     (Placement::System, SYSTEM_DATABASE, "dedicated")
                 };
                 if self.ledger(&[MOVED.into(), String::new()]).await.0 == wish.to_uppercase() {
-                    let back = Box::pin(self.prepare(method, back)).await;
-                    assert!(self.give(&back).await.unwrap(), "it is moved back");
+                    self.have_moved(back).await;
                 }
-                let request = MoveSolutionRequest { solution: MOVED.into(), to: to.into(), ..Default::default() };
+                if purge {
+                    self.have_moved(wish).await;
+                }
+                let request =
+                    MoveSolutionRequest { solution: MOVED.into(), to: to.into(), purge, ..Default::default() };
                 let about = [MOVED.into(), String::new()];
-                (request.encode_to_vec(), about, "action = 'switch'", false, Seen::Documents(served, 3))
+                let decided = if purge { "action = 'purge'" } else { "action = 'switch'" };
+                (request.encode_to_vec(), about, decided, purge, Seen::Documents(served, 3))
             }
             ("AcceptServer", _) => {
                 let is_now = "SELECT system_identifier::text::bigint FROM pg_control_system()";
@@ -194,7 +203,13 @@ impl Stage {
         };
         let path = methods().iter().find(|known| known.name() == method).map(path).unwrap();
         let prepared = Prepared { path, frames: vec![frame.into()], write: None };
-        Command { prepared, about, decided, seen, has_parts }
+        let purges = wish.starts_with("purge");
+        Command { prepared, about, decided, seen, has_parts, purges }
+    }
+
+    async fn have_moved(&self, wish: &str) {
+        let command = Box::pin(self.prepare("MoveSolution", wish)).await;
+        assert!(self.give(&command).await.unwrap(), "it is moved");
     }
 
     /// Brings one into conflict: its own database's fence is further than the ledger.
@@ -248,7 +263,7 @@ impl Stage {
             active += i32::from(state.as_deref() == Some("ACTIVE"));
             // Behind a move lie old rows, or none where it was taken back: they are nobody's truth.
             let rows = match state.as_deref() {
-                Some("MOVED") if command.about[0] == MOVED => "old rows".to_owned(),
+                Some("MOVED") if command.about[0] == MOVED && !command.purges => "old rows".to_owned(),
                 _ => format!("{} documents", row.get::<_, i64>(2)),
             };
             picture += &format!(", {database} {}{in_step}, {rows}", state.unwrap_or_default());
