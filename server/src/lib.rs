@@ -1,5 +1,7 @@
 //! The fbs-router service as a library: what `main` runs, and what tests run in process.
 
+#![warn(clippy::large_futures)]
+
 pub mod config;
 pub mod documents;
 pub mod domain;

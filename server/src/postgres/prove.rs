@@ -87,14 +87,16 @@ static ABSENT: LazyLock<[SqlState; 2]> = LazyLock::new(|| [SqlState::UNDEFINED_T
 /// Asks the connection what it is connected to, and whether solutions are kept apart there. One round trip; the caller
 /// bounds the time.
 pub async fn prove(client: &Client) -> Result<Facts, tokio_postgres::Error> {
-    let (mut facts, found) = in_one_transaction(client, look_at_connection(client), look_at_guards(client)).await?;
+    // Apart: it is seldom, and has room for more than all the rest of a call, which may have to wait for it.
+    let asked = Box::pin(in_one_transaction(client, look_at_connection(client), look_at_guards(client)));
+    let (mut facts, found) = asked.await?;
     facts.add(found);
     Ok(facts)
 }
 
 /// As [`prove`], without what is true of the whole database for all of a role's connections: it costs more than all the rest.
 pub async fn prove_connection(client: &Client) -> Result<Facts, tokio_postgres::Error> {
-    let (facts, ()) = in_one_transaction(client, look_at_connection(client), async { Ok(()) }).await?;
+    let (facts, ()) = Box::pin(in_one_transaction(client, look_at_connection(client), async { Ok(()) })).await?;
     Ok(facts)
 }
 
