@@ -158,7 +158,7 @@ async fn without_a_ledger_schema_or_with_one_too_new_it_is_not_ready_and_check_s
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reflection_in_both_versions_lists_all_services() {
+async fn reflection_in_both_versions_lists_all_services_and_reads_no_more_than_a_name() {
     let world = World::new().await;
     let replica = world.replica().await;
     let wanted =
@@ -171,7 +171,9 @@ async fn reflection_in_both_versions_lists_all_services() {
             };
             let ask = |message| ServerReflectionRequest { host: String::new(), message_request: Some(message) };
             let file = MessageRequest::FileContainingSymbol("fbs.document.v1.DocumentService.ListDocuments".into());
-            let asked = futures_util::stream::iter([ask(MessageRequest::ListServices(String::new())), ask(file)]);
+            let long = MessageRequest::FileContainingSymbol("x".repeat(5_000));
+            let asked = [ask(MessageRequest::ListServices(String::new())), ask(file), ask(long)];
+            let asked = futures_util::stream::iter(asked);
             let mut client = ServerReflectionClient::new(replica.channel.clone());
             let mut answers = client.server_reflection_info(asked).await.unwrap().into_inner();
             let Some(MessageResponse::ListServicesResponse(list)) =
@@ -185,6 +187,8 @@ async fn reflection_in_both_versions_lists_all_services() {
                 panic!("no file")
             };
             assert!(!files.file_descriptor_proto.is_empty());
+            // There is room for a name; what is longer is not read, and ends the stream.
+            assert!(matches!(answers.message().await, Ok(None)));
             list.service.into_iter().map(|service| service.name).collect::<Vec<_>>()
         }};
     }

@@ -61,8 +61,8 @@ type Around = Stack<InFlight, Stack<Authenticate, Observe>>;
 /// Longest answer. Handlers end theirs at 3 MiB: this is for one that does not.
 const ANSWER_BYTES: usize = 8 * 1024 * 1024;
 
-/// Longest question after health, which anybody may ask: the name of a service.
-const PROBE_BYTES: usize = 4 * 1024;
+/// Longest question after health, which anybody may ask, and of reflection: the name of something.
+const NAME_BYTES: usize = 4 * 1024;
 
 /// A service that listens and is not serving yet.
 #[derive(Debug)]
@@ -209,9 +209,9 @@ impl Service {
         background.spawn(list.make());
         background.spawn(Arc::clone(&moves).recover());
         let mut routes = TonicRoutes::builder();
-        routes.add_service(health_service.max_decoding_message_size(PROBE_BYTES));
+        routes.add_service(health_service.max_decoding_message_size(NAME_BYTES));
         for_callers(&mut routes, &self.config, &self.router, &self.tokens, moves);
-        for_reflection(&mut routes, self.config.limits.request_bytes)?;
+        for_reflection(&mut routes)?;
         let observe = Observe { limits: Arc::new(self.config.deadline.clone()), metrics: self.metrics };
         let in_flight = InFlight::new(shares, self.config.limits.request_bytes);
         let around = Around::new(in_flight, Stack::new(Authenticate::new(self.callers), observe));
@@ -314,7 +314,7 @@ fn for_callers(
         );
 }
 
-fn for_reflection(routes: &mut tonic::service::RoutesBuilder, limit: usize) -> Result<(), ServiceError> {
+fn for_reflection(routes: &mut tonic::service::RoutesBuilder) -> Result<(), ServiceError> {
     let builder = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
@@ -325,7 +325,8 @@ fn for_reflection(routes: &mut tonic::service::RoutesBuilder, limit: usize) -> R
     let problem = |error: tonic_reflection::server::Error| ServiceError::Configuration(error.to_string());
     // grpcurl before 1.8.8 and others know v1alpha only.
     let (v1, v1alpha) = (builder().build_v1().map_err(problem)?, builder().build_v1alpha().map_err(problem)?);
-    routes.add_service(v1.max_decoding_message_size(limit)).add_service(v1alpha.max_decoding_message_size(limit));
+    let (v1, v1alpha) = (v1.max_decoding_message_size(NAME_BYTES), v1alpha.max_decoding_message_size(NAME_BYTES));
+    routes.add_service(v1).add_service(v1alpha);
     Ok(())
 }
 
