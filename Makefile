@@ -18,6 +18,9 @@ postgres: ## Finds PostgreSQL server binaries, or fetches them once; prints thei
 pgbouncer: ## Finds PgBouncer, or fetches it once, or says that what needs it is skipped
 	@scripts/pgbouncer
 
+# Tests wait for Postgres and for time about half as long as they work.
+test test-pg18: export RUST_TEST_THREADS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) * 3 / 2)))
+
 test: postgres pgbouncer ## All tests, on a real Postgres, and from Python, Node and grpcurl
 	$(CARGO) test --workspace --locked
 	@$(MAKE) --no-print-directory python
