@@ -63,9 +63,12 @@ pub type Following = watch::Receiver<Progress>;
 pub struct Moves {
     pub(super) router: Arc<Router>,
     pub(super) settings: config::Moving,
-    running: Mutex<HashMap<SolutionId, (Placement, Following)>>,
+    running: Mutex<Running>,
     work: mpsc::UnboundedSender<Work>,
 }
+
+/// Whereto solutions are being moved.
+type Running = HashMap<SolutionId, (Placement, Following)>;
 
 /// A move, or a purge, to be made behind the calls.
 pub(super) type Work = BoxFuture<'static, ()>;
@@ -146,17 +149,18 @@ impl Moves {
         {
             let mut running = self.lock();
             // Somebody was faster.
-            if let Some((to, following)) = running.get(&wish.solution) {
-                return if *to == wish.to { Ok(following.clone()) } else { Err(Error::RouteMoving) };
+            if let Some((to, following)) = going_on(&running, &wish.solution) {
+                return if to == wish.to { Ok(following) } else { Err(Error::RouteMoving) };
             }
             running.insert(wish.solution.clone(), (wish.to, following.clone()));
         }
         let moves = Arc::clone(self);
         let principal = Arc::from(call.principal.id());
+        let followed = following.clone();
         let work = async move {
             let solution = plan.solution.clone();
             // Taken out of the list also when the mover panics.
-            let _entry = Entry { moves: &moves, solution: &solution };
+            let _entry = Entry { moves: &moves, solution: &solution, following: followed };
             Mover { moves: &moves, plan, principal, progress }.run().await;
         };
         self.hand_over(work.boxed())?;
@@ -165,14 +169,14 @@ impl Moves {
 
     /// True if this process is moving the solution.
     pub(super) fn is_running(&self, solution: &SolutionId) -> bool {
-        self.lock().contains_key(solution)
+        self.running(solution).is_some()
     }
 
     fn running(&self, solution: &SolutionId) -> Option<(Placement, Following)> {
-        self.lock().get(solution).cloned()
+        going_on(&self.lock(), solution)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<SolutionId, (Placement, Following)>> {
+    fn lock(&self) -> MutexGuard<'_, Running> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -182,14 +186,44 @@ pub(super) fn over(progress: Progress) -> Following {
     watch::channel(progress).1
 }
 
-/// The place of a move in the list.
+/// The move of a solution, unless its last word is said: whoever heard that may begin another at once.
+fn going_on(running: &Running, solution: &SolutionId) -> Option<(Placement, Following)> {
+    running.get(solution).filter(|(_, following)| !following.borrow().is_last()).cloned()
+}
+
+/// The place of a move in the list, until another has it.
 struct Entry<'e> {
     moves: &'e Moves,
     solution: &'e SolutionId,
+    following: Following,
 }
 
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
-        self.moves.lock().remove(self.solution);
+        let mut running = self.moves.lock();
+        if running.get(self.solution).is_some_and(|(_, following)| following.same_channel(&self.following)) {
+            running.remove(self.solution);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Placement, Progress, Running, SolutionId, Step, going_on, over};
+
+    #[test]
+    fn a_move_whose_last_word_is_said_is_in_nobodys_way() {
+        let solution = SolutionId::parse("globex").unwrap();
+        let mut failed = Progress::at(Step::Copy, 0, String::new());
+        failed.error = Some(super::Error::RouteMoving);
+        let ended = [Step::Done, Step::RolledBack].map(|step| Progress::at(step, 0, String::new()));
+        for (progress, goes_on) in ended
+            .map(|progress| (progress, false))
+            .into_iter()
+            .chain([(failed, false), (Progress::at(Step::Copy, 0, String::new()), true)])
+        {
+            let running = Running::from([(solution.clone(), (Placement::Dedicated, over(progress.clone())))]);
+            assert_eq!(going_on(&running, &solution).is_some(), goes_on, "{progress:?}");
+        }
     }
 }
