@@ -18,8 +18,8 @@ postgres: ## Finds PostgreSQL server binaries, or fetches them once; prints thei
 pgbouncer: ## Finds PgBouncer, or fetches it once, or says that what needs it is skipped
 	@scripts/pgbouncer
 
-# Tests wait for Postgres and for time about half as long as they work.
-test test-pg18: export RUST_TEST_THREADS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) * 3 / 2)))
+# One more than processors: tests wait for Postgres and for time, too.
+test test-pg18: export RUST_TEST_THREADS ?= $(shell echo $$(($$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1) + 1)))
 
 test: postgres pgbouncer ## All tests, on a real Postgres, and from Python, Node and grpcurl
 	$(CARGO) test --workspace --locked

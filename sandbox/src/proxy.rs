@@ -85,7 +85,7 @@ pub enum Mode {
 #[derive(Debug, Clone, Copy)]
 struct Setting {
     mode: Mode,
-    /// Number of changes: a byte count begins anew with each.
+    /// Number of changes: what is counted begins anew with each.
     changes: u64,
     /// Number of resets of everything open: a connection ends when it differs from its beginning.
     resets: u64,

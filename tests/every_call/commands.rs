@@ -7,6 +7,7 @@ use fbs_router_proto::{
         AcceptServerRequest, MoveSolutionRequest, MoveSolutionResponse, RefreshRoutesRequest, RegisterSolutionRequest,
         ReleaseSolutionRequest, RemoveServerRequest, move_solution_response::Step,
     },
+    document::v1::CreateDocumentRequest,
     router::v1::{ListSolutionsRequest, Placement},
 };
 use fbs_router_sandbox::{platform::SYSTEM_DATABASE, soon};
@@ -14,10 +15,14 @@ use prost::Message;
 use tokio_postgres::Client;
 use tonic::Status;
 
-use super::{requests::Prepared, scene::Scene};
+use super::{
+    requests::{Prepared, witness_content},
+    scene::Scene,
+};
 use crate::support::{
     World, answered,
-    asking::{page, violated},
+    asking::{creation, page, request_id, violated},
+    draft,
     methods::{methods, path},
 };
 
@@ -38,10 +43,16 @@ const LEDGER: &str = "
       LEFT JOIN (SELECT placement, move_id, epoch FROM fbs_router.placement WHERE company_id = $1) placed ON true
       LEFT JOIN (SELECT database_name, isolation FROM fbs_router.registration WHERE company_id = $1) registered ON true
       LEFT JOIN (SELECT system_identifier FROM fbs_router.server WHERE server = $2 AND remove_time IS NULL) known ON true";
-/// A solution in one database: its fence, and its documents.
+/// A solution in one database: its fence, and its rows in all tables.
 const INSIDE: &str = "
-    SELECT state, epoch, (SELECT count(*) FROM fbs_document.document WHERE company_id = $1)
-      FROM (SELECT) here LEFT JOIN (SELECT state, epoch FROM fbs_router.fence WHERE company_id = $1) fence ON true";
+    SELECT state, epoch, (SELECT count(*) FROM fbs_document.document_type WHERE company_id = $1)
+         + (SELECT count(*) FROM fbs_document.document WHERE company_id = $1)
+         + (SELECT count(*) FROM fbs_document.transition WHERE company_id = $1)
+         + (SELECT count(*) FROM fbs_document.content WHERE company_id = $1)
+         + (SELECT count(*) FROM fbs_document.content_chunk WHERE company_id = $1)
+         + (SELECT count(*) FROM fbs_router.request_record WHERE company_id = $1), move_id IS NOT NULL
+      FROM (SELECT) here
+      LEFT JOIN (SELECT state, epoch, move_id FROM fbs_router.fence WHERE company_id = $1) fence ON true";
 
 /// A command that is ready to be given.
 pub(super) struct Command {
@@ -55,7 +66,7 @@ pub(super) struct Command {
     /// Whether it is several transactions, none of which the router repeats by itself.
     pub(super) has_parts: bool,
     /// Whether it removes what a move has left.
-    purges: bool,
+    pub(super) purges: bool,
 }
 
 /// What callers see.
@@ -99,7 +110,7 @@ impl Command {
 
     /// True if the router finds out by itself whether a lost COMMIT happened.
     pub(super) fn is_found_out(&self) -> bool {
-        self.prepared.path.ends_with("/MoveSolution") && !self.purges
+        self.prepared.path.ends_with("/MoveSolution")
     }
 
     /// True if that is how it is told that there is nothing left to do.
@@ -112,7 +123,13 @@ impl Stage {
     pub(super) async fn new(world: World, url: Option<String>) -> Self {
         let scene = Scene::new(world, url).await;
         for number in 0..3 {
-            scene.make(MOVED, &format!("carried-{number}")).await;
+            let request = CreateDocumentRequest {
+                request_id: request_id(),
+                ..creation(MOVED, draft(&format!("carried-{number}")))
+            };
+            let made = scene.documents().create_document(request).await.unwrap().into_inner().document.unwrap();
+            let content = futures_util::stream::iter(witness_content(MOVED, &made.document_id));
+            scene.documents().upload_content(content).await.unwrap();
         }
         let mut owns = Vec::new();
         for solution in [MOVED, IN_CONFLICT] {
@@ -264,7 +281,8 @@ impl Stage {
             // Behind a move lie old rows, or none where it was taken back: they are nobody's truth.
             let rows = match state.as_deref() {
                 Some("MOVED") if command.about[0] == MOVED && !command.purges => "old rows".to_owned(),
-                _ => format!("{} documents", row.get::<_, i64>(2)),
+                _ if row.get::<_, Option<bool>>(3) == Some(true) => format!("{} rows, held", row.get::<_, i64>(2)),
+                _ => format!("{} rows", row.get::<_, i64>(2)),
             };
             picture += &format!(", {database} {}{in_step}, {rows}", state.unwrap_or_default());
         }

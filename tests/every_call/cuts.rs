@@ -21,8 +21,9 @@ const MOST: u64 = 10_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_cut_anywhere_is_told_truly_and_leaves_nothing_behind() {
-    let [done, not_done, _] = cut_everywhere(CALLED[1], false, Way::ToServer).await;
+    let [done, not_done, not_known] = cut_everywhere(CALLED[1], false, Way::ToServer).await;
     assert!(done > 0 && not_done > 0, "the cuts missed the calls: {done} done, {not_done} not");
+    assert!(not_known > 0 || !is_complete(), "no COMMIT was cut right behind it");
 }
 
 #[tokio::test(flavor = "multi_thread")]

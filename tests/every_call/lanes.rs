@@ -1,11 +1,12 @@
-//! Several worlds side by side, among which the points are dealt out.
+//! Several worlds side by side, among which the places of cuts are dealt out. Not for what counts polls: together, one is
+//! polled when another is woken.
 
 use futures_util::future::join_all;
 
 use super::is_complete;
 
-/// One of several worlds side by side, each with its share of the points. Whoever is interrupted waits most of the time,
-/// for a scan or for a connection that is not tried again at once: where all points are tried, that is the time it takes.
+/// One of several worlds side by side, each with its share of the places. Whoever is cut waits most of the time, for a
+/// scan or for a connection that is not tried again at once: where `FBS_CUTS=all`, that is the time it takes.
 #[derive(Clone, Copy)]
 pub(super) struct Lane {
     pub(super) first: u64,
@@ -13,13 +14,13 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    /// The `number`-th of its points, of a row in which each is `stride` after the one before.
+    /// The `number`-th of its places, of a row in which each is `stride` after the one before.
     pub(super) fn point(self, number: u64, stride: u64) -> u64 {
         (self.first + number * self.lanes) * stride
     }
 }
 
-/// Does it in each lane: in `lanes` of them where all points are tried, otherwise in one. What each of them found.
+/// Does it in each lane: in `lanes` of them where `FBS_CUTS=all`, otherwise in one. What each of them found.
 pub(super) async fn in_lanes<T>(lanes: u64, each: impl AsyncFn(Lane) -> T) -> Vec<T> {
     let lanes = if is_complete() { lanes } else { 1 };
     join_all((0..lanes).map(|first| each(Lane { first, lanes }))).await

@@ -9,7 +9,6 @@ use std::{
 use fbs_router_sandbox::soon;
 
 use super::{
-    lanes::{Lane, in_lanes},
     requests::{names, prepare},
     scene::{CALLED, Scene},
 };
@@ -17,9 +16,6 @@ use crate::support::World;
 
 /// More than any call waits.
 pub(super) const MOST: usize = 200;
-
-/// Worlds side by side, where all are tried.
-const LANES: u64 = 3;
 
 /// Polls a future so often, each time that it is woken, and drops it unless it is done.
 pub(super) async fn polled<F: Future>(times: usize, future: F) -> Option<F::Output> {
@@ -40,15 +36,10 @@ pub(super) async fn polled<F: Future>(times: usize, future: F) -> Option<F::Outp
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_is_left_at_any_point_leaves_nothing_half_done_and_nothing_behind() {
-    in_lanes(LANES, left_in).await;
-}
-
-async fn left_in(lane: Lane) {
     let scene = Scene::new(World::new().await, None).await;
     for solution in CALLED {
         for method in names() {
-            for point in 0.. {
-                let times = lane.point(point, 1) as usize;
+            for times in 0.. {
                 assert!(times < MOST, "{method} of {solution} goes on after {times} polls");
                 let prepared = prepare(&scene, &method, solution, &format!("{method}-{times}"), true).await;
                 let answer = polled(times, scene.call(&prepared)).await;

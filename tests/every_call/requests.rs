@@ -24,7 +24,7 @@ use crate::support::{
     transfers::{declared, frames as frames_of, header, noise, wanted},
 };
 
-/// The content that is uploaded and downloaded: small, because each of its bytes is a place to cut.
+/// The content that is uploaded and downloaded: small, in few messages.
 const CONTENT: usize = 300;
 
 /// A call that is ready to be made.

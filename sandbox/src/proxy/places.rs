@@ -1,7 +1,8 @@
-//! Where a connection to Postgres can be cut so that it makes a difference.
+//! Where a connection to Postgres can be cut so that it makes a difference. Owns how far the messages of one direction
+//! have come; does not own what is done there. Invariant: it is told of every byte, from the connection's beginning.
 //!
 //! Neither Postgres nor its clients do anything with a part of a message, so a cut at one byte in it is like a cut at
-//! another, but for the edges of their readers. The places of a message are: after its first byte, after its type and
+//! another. (Their buffers of 8 KiB have edges, too; no message of this service's tests is as long.) The places of a message are: after its first byte, after its type and
 //! length, in the middle of the rest, before its last byte, and after it.
 
 use super::Way;
@@ -9,27 +10,26 @@ use super::Way;
 /// Bytes of a type and of a length.
 const TYPE: usize = 1;
 const LENGTH: usize = 4;
-/// What a client asks before it begins, untyped as what it begins with: TLS, GSSAPI.
-const QUESTION: usize = 8;
+/// Bytes of a request for encryption (TLS, GSSAPI), untyped as the startup message that follows it.
+const ENCRYPTION_REQUEST: usize = 8;
 
 /// Reads one direction of a connection, from its beginning. Of what is no Postgres (TLS) it makes something, and
 /// survives it.
 #[derive(Debug)]
 pub(super) struct Places {
-    way: Way,
     /// Of the message that passes now: its type and length, as far as they are there, and how much of it has passed.
     header: Vec<u8>,
     passed: usize,
     /// The next message has no type: the first ones of a client.
     untyped: bool,
-    /// The answer to a question is one byte: nothing has come from the server.
-    unanswered: bool,
+    /// What comes may be the answer to a request for encryption, which is one byte: only such have come from the server.
+    encryption_answer: bool,
 }
 
 impl Places {
     pub(super) fn new(way: Way) -> Self {
-        let (untyped, unanswered) = (way == Way::ToServer, way == Way::ToClient);
-        Self { way, header: Vec::with_capacity(TYPE + LENGTH), passed: 0, untyped, unanswered }
+        let (untyped, encryption_answer) = (way == Way::ToServer, way == Way::ToClient);
+        Self { header: Vec::with_capacity(TYPE + LENGTH), passed: 0, untyped, encryption_answer }
     }
 
     /// Reads on, to the end of `bytes` or until it has come by `left` places, which it counts down. How many of the
@@ -57,7 +57,7 @@ impl Places {
     /// The next place of the message, of which `rest` is to come.
     fn next(&mut self, rest: &[u8]) -> usize {
         if self.passed == 0 {
-            self.unanswered &= self.way == Way::ToClient && matches!(rest.first(), Some(b'N' | b'S'));
+            self.encryption_answer &= matches!(rest.first(), Some(b'N' | b'S' | b'G'));
             return 1;
         }
         let (header, whole) = (self.header_length(), self.length());
@@ -78,12 +78,11 @@ impl Places {
     }
 
     fn is_whole(&self) -> bool {
-        self.unanswered || (self.header.len() == self.header_length() && self.passed == self.length())
+        self.encryption_answer || (self.header.len() == self.header_length() && self.passed == self.length())
     }
 
     fn begin(&mut self) {
-        self.untyped &= self.length() == QUESTION;
-        self.unanswered = false;
+        self.untyped &= self.length() == ENCRYPTION_REQUEST;
         self.passed = 0;
         self.header.clear();
     }

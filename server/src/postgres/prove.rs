@@ -87,7 +87,7 @@ static ABSENT: LazyLock<[SqlState; 2]> = LazyLock::new(|| [SqlState::UNDEFINED_T
 /// Asks the connection what it is connected to, and whether solutions are kept apart there. One round trip; the caller
 /// bounds the time.
 pub async fn prove(client: &Client) -> Result<Facts, tokio_postgres::Error> {
-    // Apart: it is seldom, and has room for more than all the rest of a call, which may have to wait for it.
+    // Boxed: it is seldom, and 20 KiB that each call would have room for.
     let asked = Box::pin(in_one_transaction(client, look_at_connection(client), look_at_guards(client)));
     let (mut facts, found) = asked.await?;
     facts.add(found);

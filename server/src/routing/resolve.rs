@@ -213,7 +213,6 @@ impl Router {
         route.ok().map(|route| Route { state, ..route })
     }
 
-    // What has to be found out or written is boxed: it is seldom, and every call would have room for it.
     async fn resolve_traced(self: &Arc<Self>, ask: &Ask<'_>, trace: &mut Trace) -> Result<Route> {
         if ask.app.pattern.is_none() {
             // Configuration alone: no record, no scan.
@@ -230,7 +229,7 @@ impl Router {
         for _ in 0..STEPS {
             let table = self.table.load_full();
             if self.ledger_may_be_behind(&table, ask, &gathered) {
-                Box::pin(self.fetch(Need::Ledger, ask, &table, &mut gathered)).await?;
+                self.fetch(Need::Ledger, ask, &table, &mut gathered).await?;
                 if gathered.ledger_read == LedgerRead::Failed && table.ledger.origin == Origin::Ledger {
                     return Err(Error::RouteUnknown("a fence was ahead of memory, and the ledger cannot be read"));
                 }
@@ -268,10 +267,10 @@ impl Router {
                 Verdict::Refused(Error::DatabaseDetached)
                     if !gathered.scanned && self.detached_by_old_scan(ask, &table) =>
                 {
-                    Box::pin(self.fetch(Need::Scan, ask, &table, &mut gathered)).await?;
+                    self.fetch(Need::Scan, ask, &table, &mut gathered).await?;
                 }
                 Verdict::Refused(error) => match self.doubtful(&table, ask, &gathered, &error) {
-                    Some(found) => Box::pin(self.fetch(Need::Inside(found), ask, &table, &mut gathered)).await?,
+                    Some(found) => self.fetch(Need::Inside(found), ask, &table, &mut gathered).await?,
                     None => {
                         // A recorded solution that may not be shared waits for its own database all the more.
                         if matches!(error, Error::IsolationRequired) {
@@ -280,8 +279,8 @@ impl Router {
                         return Err(ask.said(error));
                     }
                 },
-                Verdict::Need(need) => Box::pin(self.fetch(need, ask, &table, &mut gathered)).await?,
-                Verdict::Act(act) => Box::pin(self.act(act, ask, &table, &mut gathered)).await?,
+                Verdict::Need(need) => self.fetch(need, ask, &table, &mut gathered).await?,
+                Verdict::Act(act) => self.act(act, ask, &table, &mut gathered).await?,
             }
         }
         Err(Error::RouteUnknown("ledger, catalog and databases keep changing"))
@@ -297,9 +296,13 @@ impl Router {
             && table.ledger.origin == Origin::Ledger
             && fence.is_none_or(|fence| fence.epoch < route.epoch)
         {
-            let login = ask.app.login(ask.solution);
-            let connection = Box::pin(checkout(&self.pools, &found.target, &login, ask.deadline)).await?;
-            Box::pin(activate_fence(connection, ask.solution, route.epoch, *uuid, ask.deadline)).await?;
+            // Boxed, as `fetch` and `act`.
+            let open = async {
+                let login = ask.app.login(ask.solution);
+                let connection = checkout(&self.pools, &found.target, &login, ask.deadline).await?;
+                activate_fence(connection, ask.solution, route.epoch, *uuid, ask.deadline).await
+            };
+            Box::pin(open).await?;
         }
         route
     }

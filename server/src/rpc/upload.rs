@@ -90,6 +90,7 @@ impl Documents {
         let begun = tokio::spawn(Staged::begin(session, settings, mutation.clone(), what.clone())).await;
         let Ok((mut staged, begun)) = begun else { return Err(status(&Error::internal("an upload panicked"))) };
         let outcome = match begun {
+            // Boxed: a call that is refused has no use for it.
             Ok(Begun::New) => Box::pin(staged.run(incoming, mutation, what)).await,
             Ok(Begun::Repeat(change)) => Ok(*change),
             Err(error) => Err(Failed::Ours(error)),

@@ -1,5 +1,6 @@
 //! The steps between two decisions: evidence is fetched, or what the decision asks for is written.
 
+use futures_util::{FutureExt, future::BoxFuture};
 use tokio::time::Instant;
 
 use super::Ask;
@@ -18,7 +19,29 @@ use crate::{
 };
 
 impl Router {
-    pub(super) async fn fetch(&self, need: Need, ask: &Ask<'_>, table: &Table, gathered: &mut Gathered) -> Result<()> {
+    /// Evidence that the decision needs. Boxed, as what it acts upon: that is seldom, and each call would have room for it.
+    pub(super) fn fetch<'f>(
+        &'f self,
+        need: Need,
+        ask: &'f Ask<'_>,
+        table: &'f Table,
+        gathered: &'f mut Gathered,
+    ) -> BoxFuture<'f, Result<()>> {
+        self.find(need, ask, table, gathered).boxed()
+    }
+
+    /// What the decision demands is written.
+    pub(super) fn act<'f>(
+        &'f self,
+        act: Act,
+        ask: &'f Ask<'_>,
+        table: &'f Table,
+        gathered: &'f mut Gathered,
+    ) -> BoxFuture<'f, Result<()>> {
+        self.write(act, ask, table, gathered).boxed()
+    }
+
+    async fn find(&self, need: Need, ask: &Ask<'_>, table: &Table, gathered: &mut Gathered) -> Result<()> {
         match need {
             Need::Scan => {
                 match table.ledger.placement(&ask.app.name, ask.solution.as_str()).map(|record| &record.at) {
@@ -68,7 +91,7 @@ impl Router {
         Ok(())
     }
 
-    pub(super) async fn act(&self, act: Act, ask: &Ask<'_>, table: &Table, gathered: &mut Gathered) -> Result<()> {
+    async fn write(&self, act: Act, ask: &Ask<'_>, table: &Table, gathered: &mut Gathered) -> Result<()> {
         let writer = self.writer(ask.app, ask.solution, ask.deadline);
         let record = table.ledger.placement(&ask.app.name, ask.solution.as_str());
         let recorded_uuid = record.and_then(|record| match &record.at {
