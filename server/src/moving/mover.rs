@@ -52,7 +52,7 @@ impl Mover<'_> {
             // Whether it began is not known: if so, it is silent, and whoever comes by takes it back.
             Err(error) => return self.failed(error),
         }
-        // Boxed: it is larger than a task's stack of futures should be, and one a move.
+        // Boxed: 30 KiB, once a move.
         match Box::pin(self.carry(move_id, begun)).await {
             Ok(epoch) => {
                 self.say(Step::Switch, "the ledger has the new placement");
