@@ -2,8 +2,8 @@
 //! have come; does not own what is done there. Invariant: it is told of every byte, from the connection's beginning.
 //!
 //! Neither Postgres nor its clients do anything with a part of a message, so a cut at one byte in it is like a cut at
-//! another. (Their buffers of 8 KiB have edges, too; no message of this service's tests is as long.) The places of a message are: after its first byte, after its type and
-//! length, in the middle of the rest, before its last byte, and after it.
+//! another. The places of a message are: after its first byte, after its type and length, in the middle of the rest,
+//! before its last byte, and after it. The edges of their buffers are none.
 
 use super::Way;
 

@@ -223,7 +223,7 @@ impl Session {
                     return Err(Error::RouteUnknown("the placement keeps changing"));
                 }
                 tries.refused = refused;
-                tries.unseen = Box::pin(self.reroute()).await?; // boxed, as `Router::fetch`
+                tries.unseen = Box::pin(self.reroute()).await?; // seldom, as `Router::fetch`
                 Ok(())
             }
             Failed::Absent(error) | Failed::Lost(error) | Failed::Conflict(error) if last => Err(error),
