@@ -27,7 +27,13 @@ pub(crate) fn example(name: &str) -> PathBuf {
 /// Nothing to do where the workspace was built, and never a stale one. The folder of what was built.
 fn built(what: &[&str]) -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("a target folder");
-    let built = Command::new(env!("CARGO"))
+    let mut build = Command::new(env!("CARGO"));
+    // What cargo tells a test of its package: build scripts look at it, and would begin anew here and in the next build.
+    let told = |name: &str| ["CARGO_PKG_", "CARGO_MANIFEST_", "OUT_DIR"].iter().any(|of| name.starts_with(of));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(told)) {
+        build.env_remove(name);
+    }
+    let built = build
         .args(["build", "--quiet", "--locked"])
         .args(what)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
