@@ -28,7 +28,8 @@ const SERVER: [&str; 9] = [
     "databases swapped",
     "databases swapped at once",
 ];
-const PLACES: [&str; 4] = ["moved", "database appeared", "moved", "released"];
+const PLACES: [&str; 5] =
+    ["moved", "database appeared", "moved by who is killed", "released", "moved past slow writers"];
 
 /// What must have happened in ten minutes.
 pub(super) fn all() -> Vec<&'static str> {

@@ -12,7 +12,7 @@ use fbs_router_proto::{
     admin::v1::{MoveSolutionRequest, ReleaseSolutionRequest, move_solution_response::Step},
     router::v1::Placement,
 };
-use fbs_router_sandbox::platform::TEMPLATE_DATABASE;
+use fbs_router_sandbox::{Mode, platform::TEMPLATE_DATABASE};
 use futures_util::future::join_all;
 
 use super::{
@@ -28,9 +28,46 @@ use crate::support::{asking::page, within};
 
 /// Solutions that come and go, of those that callers ask for at a time.
 const GUESTS: usize = 3;
+/// Moves past slow writers at a time.
+const TO_AND_FRO: usize = 3;
 
 /// The solution goes to the other place; now and then what it leaves is removed.
 pub(super) async fn moved(torture: &Torture, random: &mut fastrand::Rng) {
+    let request = to_the_other_place(torture).await;
+    walk(torture, &request, random.usize(..)).await;
+    if random.bool() {
+        walk(torture, &MoveSolutionRequest { purge: true, ..request }, random.usize(..)).await;
+    }
+}
+
+/// Whoever moves it is gone somewhere on the way; another takes that back, or to its end.
+pub(super) async fn moved_by_who_is_killed(torture: &Torture, random: &mut fastrand::Rng) {
+    let request = to_the_other_place(torture).await;
+    let mover = random.usize(..torture.routers.len());
+    let kill = async {
+        tokio::time::sleep(Duration::from_millis(random.u64(..250))).await;
+        torture.routers[mover].kill().await;
+    };
+    tokio::join!(walk(torture, &request, mover), kill);
+}
+
+/// It goes to and fro by one router, while what is written by the others takes long to be committed.
+pub(super) async fn moved_past_slow_writers(torture: &Torture, random: &mut fastrand::Rng) {
+    let mover = random.usize(..torture.routers.len());
+    let late = Duration::from_millis(random.u64(50..250));
+    let set = |mode| {
+        let others = torture.routers.iter().enumerate().filter(|(number, _)| *number != mover);
+        others.for_each(|(_, router)| router.proxy.set(mode));
+    };
+    set(Mode::Delay(late));
+    for _ in 0..TO_AND_FRO {
+        pause(random).await;
+        walk(torture, &to_the_other_place(torture).await, mover).await;
+    }
+    set(Mode::Forward);
+}
+
+async fn to_the_other_place(torture: &Torture) -> MoveSolutionRequest {
     let mut to = Placement::Unspecified;
     let ask = async || {
         let dedicated = invariants::place(torture, MOVING).await?.is_some();
@@ -38,11 +75,7 @@ pub(super) async fn moved(torture: &Torture, random: &mut fastrand::Rng) {
         Ok::<_, String>(())
     };
     torture.insist("its place is known", ask).await;
-    let request = MoveSolutionRequest { solution: MOVING.into(), to: to.into(), ..Default::default() };
-    walk(torture, &request, random.usize(..)).await;
-    if random.bool() {
-        walk(torture, &MoveSolutionRequest { purge: true, ..request }, random.usize(..)).await;
-    }
+    MoveSolutionRequest { solution: MOVING.into(), to: to.into(), ..Default::default() }
 }
 
 /// Has it moved by some router or another, until it is there.
