@@ -79,6 +79,9 @@ pub enum Mode {
     },
     /// Each piece of data, of 16 KiB at most, is late by this much, in each direction.
     Delay(Duration),
+    /// A COMMIT to a Postgres is late by this much, and what comes behind it on its connection, unless its transaction
+    /// begins in the same piece of data: everything else was done long before. Other bytes pass.
+    LateCommits(Duration),
 }
 
 /// The mode, and what a connection has to notice about its changes.

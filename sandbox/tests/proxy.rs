@@ -196,6 +196,27 @@ async fn delay_adds_its_time_in_each_direction_and_ends_with_the_mode() {
 }
 
 #[tokio::test]
+async fn commits_are_late_and_nothing_else_until_the_mode_ends() {
+    const COMMIT: &str = "Q\0\0\0\x0bCOMMIT\0";
+    let (upstream, _received) = echo().await;
+    let proxy = FaultProxy::start(upstream).await.unwrap();
+    let mut open = connect(&proxy).await;
+    proxy.set(Mode::LateCommits(Duration::from_millis(200)));
+    say(&mut open, "all else").await;
+    say(&mut open, &format!("BEGIN and {COMMIT}")).await;
+    let begin = Instant::now();
+    say(&mut open, &format!("behind others {COMMIT}")).await;
+    assert!(begin.elapsed() >= Duration::from_millis(200), "{:?}", begin.elapsed());
+    proxy.set(Mode::LateCommits(Duration::from_secs(3600)));
+    say(&mut open, "all else").await;
+    say(&mut open, &format!("BEGIN and {COMMIT}")).await;
+    open.write_all(COMMIT.as_bytes()).await.unwrap();
+    timeout(SHORT, open.read(&mut [0; 12])).await.unwrap_err();
+    proxy.set(Mode::Forward);
+    timeout(Duration::from_secs(5), open.read_exact(&mut [0; 12])).await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn dropped_proxy_ends_its_connections() {
     let (upstream, _received) = echo().await;
     let proxy = FaultProxy::start(upstream).await.unwrap();

@@ -103,7 +103,7 @@ async fn connect_and_relay<C: Client>(
     mut setting: watch::Receiver<Setting>,
 ) -> io::Result<()> {
     // Held back before connecting: whether the server is up shows only after a hang.
-    hold(&mut setting).await;
+    hold(&mut setting, false).await;
     match upstream {
         Address::Tcp(address) => {
             let server = TcpStream::connect(address).await?;
@@ -141,7 +141,7 @@ where
     let mut changes = begun;
     loop {
         let length = from.read(&mut piece).await?;
-        hold(&mut setting).await;
+        hold(&mut setting, way == Way::ToServer && is_late_commit(piece.get(..length).unwrap_or_default())).await;
         let now = *setting.borrow();
         if now.changes != changes {
             (changes, passed) = (now.changes, Passed::default());
@@ -177,7 +177,7 @@ where
 }
 
 /// Waits out a hang; in a delay, waits that long, but not beyond a change of mode.
-async fn hold(setting: &mut watch::Receiver<Setting>) {
+async fn hold(setting: &mut watch::Receiver<Setting>, is_late_commit: bool) {
     loop {
         let Setting { mode, changes, .. } = *setting.borrow_and_update();
         let changed = setting.wait_for(|now| now.changes != changes);
@@ -189,7 +189,8 @@ async fn hold(setting: &mut watch::Receiver<Setting>) {
                 // The sender lives in the shared state that our caller holds.
                 let _changed = changed.await;
             }
-            Mode::Delay(delay) => {
+            Mode::LateCommits(_) if !is_late_commit => return,
+            Mode::Delay(delay) | Mode::LateCommits(delay) => {
                 tokio::select! {
                     _ = changed => {}
                     () = sleep(delay) => return,
@@ -197,4 +198,10 @@ async fn hold(setting: &mut watch::Receiver<Setting>) {
             }
         }
     }
+}
+
+/// Whether a piece has the COMMIT of a transaction that began in an earlier one.
+fn is_late_commit(piece: &[u8]) -> bool {
+    let says = |words: &[u8]| piece.windows(words.len()).any(|part| part == words);
+    says(b"Q\0\0\0\x0bCOMMIT\0") && !says(b"BEGIN")
 }

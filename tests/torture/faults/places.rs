@@ -45,21 +45,21 @@ pub(super) async fn moved_by_who_is_killed(torture: &Torture, random: &mut fastr
     let request = to_the_other_place(torture).await;
     let mover = random.usize(..torture.routers.len());
     let kill = async {
-        tokio::time::sleep(Duration::from_millis(random.u64(..250))).await;
+        tokio::time::sleep(Duration::from_millis(random.u64(..500))).await;
         torture.routers[mover].kill().await;
     };
     tokio::join!(walk(torture, &request, mover), kill);
 }
 
-/// It goes to and fro by one router, while what is written by the others takes long to be committed.
+/// It goes to and fro by one router, while what callers of the others write is committed late.
 pub(super) async fn moved_past_slow_writers(torture: &Torture, random: &mut fastrand::Rng) {
     let mover = random.usize(..torture.routers.len());
-    let late = Duration::from_millis(random.u64(50..250));
+    let late = Duration::from_millis(random.u64(600..1200));
     let set = |mode| {
         let others = torture.routers.iter().enumerate().filter(|(number, _)| *number != mover);
         others.for_each(|(_, router)| router.proxy.set(mode));
     };
-    set(Mode::Delay(late));
+    set(Mode::LateCommits(late));
     for _ in 0..TO_AND_FRO {
         pause(random).await;
         walk(torture, &to_the_other_place(torture).await, mover).await;
