@@ -16,6 +16,7 @@ use crate::support::{
     Replica, World,
     asking::{Refusal, approval, creation, definition, deletion, refusal, request_id, retitle, submission, undeletion},
     draft, failure,
+    residue::nothing_is_left,
     transfers::{chunk, declared, first, frames, header, noise, wanted},
 };
 
@@ -501,6 +502,8 @@ async fn who_falls_silent_gives_up_his_place_and_nothing_is_held_for_him() {
         }
     };
     assert_eq!(ended.unwrap_err(), silent);
+    drop(reader);
+    nothing_is_left(&world.platform.cluster, &[&replica]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -93,6 +93,7 @@ async fn a_standby_promoted_under_load_after_its_primary_died_serves_everything_
     assert_eq!(refusals(&standby), 0);
     let told = replica.resolve("acme_corp").await.unwrap().database.unwrap();
     assert_eq!(told.host, standby.socket_directory().display().to_string());
+    nothing_is_left(&standby, &[&replica]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

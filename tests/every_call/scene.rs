@@ -134,18 +134,19 @@ impl Scene {
         true
     }
 
-    /// Nobody is inside a transaction or holds a lock, and everybody gets his own over the same connections.
+    /// Nobody is inside a transaction, or holds a lock or memory, and everybody gets his own over the same connections.
     pub(super) async fn is_quiet(&self) {
         self.is_idle().await;
         self.is_served().await;
     }
 
-    /// Nobody is inside a transaction or holds a lock.
+    /// Nobody is inside a transaction, or holds a lock or memory.
     pub(super) async fn is_idle(&self) {
         let client = &self.clients[SYSTEM_DATABASE];
-        soon("nobody is inside a transaction, or holds a lock", async || {
+        soon("nobody is inside a transaction, or holds a lock or memory", async || {
             let inside: i64 = client.query_one(INSIDE, &[]).await.unwrap().get(0);
-            if inside == 0 { Ok(()) } else { Err(inside) }
+            let held = self.router.held();
+            if (inside, held) == (0, 0) { Ok(()) } else { Err(format!("{inside} inside, {held} bytes")) }
         })
         .await;
     }

@@ -7,7 +7,7 @@ use fbs_router_sandbox::{
 };
 
 use super::{Case, DEDICATED, DETACHED, DOWN, MISCONFIGURED, case};
-use crate::support::failure;
+use crate::support::{failure, residue::nothing_is_left};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closed_database_is_unavailable_until_it_is_opened_also_over_a_restart() {
@@ -86,6 +86,7 @@ async fn a_dropped_database_is_detached_and_stays_so() {
     let replica = replica.restart().await;
     case.acme_fails(&replica, &[DETACHED], Err(DETACHED)).await;
     case.globex_is_served(&replica).await;
+    nothing_is_left(&case.world.platform.cluster, &[&replica]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

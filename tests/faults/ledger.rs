@@ -8,7 +8,7 @@ use fbs_router_sandbox::{
 use tonic::Code;
 
 use super::{Case, DEDICATED, DETACHED, DOWN, RELEASE, UNKNOWN, case};
-use crate::support::{Replica, World, failure};
+use crate::support::{Replica, World, failure, residue::nothing_is_left};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_ledgers_outage_never_stops_a_dedicated_solution_also_over_a_restart() {
@@ -60,6 +60,7 @@ async fn the_ledgers_outage_never_stops_a_dedicated_solution_also_over_a_restart
     .await;
     case.globex_is_served(&replica).await;
     assert_eq!(case.leaked().await, 0);
+    nothing_is_left(&case.world.platform.cluster, &[&replica]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -77,6 +77,8 @@ async fn a_router_stopped_in_the_midst_of_a_transaction_holds_its_locks_for_ten_
         eventually("another router has the row", LIMIT * 3, async || retitled(&other.replica, &id, "by another").await)
             .await;
         assert_eq!(world.count("postgres", &idle).await, 0);
+        let log = std::fs::read_to_string(world.platform.cluster.log_path()).unwrap();
+        assert!(log.contains("idle-in-transaction timeout"), "the server ended it, not whoever waited");
         stopped.signal("CONT");
     };
     let (outcome, ()) = tokio::join!(retitled(&stopped.replica, &id, "by the one that was stopped"), stopping);

@@ -73,16 +73,16 @@ const BROKEN: &[(Code, &str)] = &[DOWN, UNKNOWN, FULL, LATE, NOBODY_KNOWS];
 /// Shorter than callers' patience, so that it is the service that answers.
 const PROMPT: &str = "[deadline]\nmax = \"4s\"\ndefault = \"4s\"\n";
 
-/// Calls of both solutions while `fault` happens twice: refused as a broken server is, served again by themselves, nothing
+/// Calls of both solutions while `fault` happens four times (a task that leaks with each shows): refused as a broken server is, served again by themselves, nothing
 /// acknowledged lost, nothing left.
-async fn twice(fault: impl AsyncFn(&World, &Load<'_>)) {
+async fn four_times(fault: impl AsyncFn(&World, &Load<'_>)) {
     let world = World::new().await;
     let replica = world.replica_with(PROMPT).await;
     let load = Load::new(&replica, &["acme_corp", "globex"]).await;
     let quiet = Quiet::of(&replica).await;
     let story = async {
         load.enough(&[]).await;
-        for _ in 0..2 {
+        for _ in 0..4 {
             load.allow(BROKEN);
             fault(&world, &load).await;
             assert_eq!(replica.place("acme_corp").await.as_deref(), Ok(DEDICATED));
@@ -101,7 +101,7 @@ async fn twice(fault: impl AsyncFn(&World, &Load<'_>)) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backend_that_crashes_ends_all_sessions_and_everybody_is_served_again() {
     let postmasters = std::sync::Mutex::new(Vec::new());
-    twice(async |world, _| {
+    four_times(async |world, _| {
         let cluster = &world.platform.cluster;
         let [pid, ..] = backends(world, ACME_DATABASE).await[..] else { panic!("nobody is connected") };
         cluster.kill_backend(pid).await.unwrap();
@@ -120,7 +120,7 @@ async fn a_backend_that_crashes_ends_all_sessions_and_everybody_is_served_again(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_restarted_under_load_is_used_again_without_a_word() {
-    twice(async |world, load| {
+    four_times(async |world, load| {
         world.platform.cluster.stop().await.unwrap();
         load.enough(&["acme_corp", "globex"]).await;
         world.platform.cluster.start_again().await.unwrap();
@@ -130,7 +130,7 @@ async fn a_server_restarted_under_load_is_used_again_without_a_word() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_that_are_ended_under_load_cost_at_most_the_commits_that_were_on_their_way() {
-    twice(async |world, load| {
+    four_times(async |world, load| {
         // Calls that had not begun notice nothing; lookups and lists are read again.
         load.allow(&[NOBODY_KNOWS, DOWN]);
         for _ in 0..3 {

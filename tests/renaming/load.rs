@@ -22,6 +22,7 @@ use crate::{
         Answered, Replica, World, answered,
         asking::{Refusal, page, refusal, request_id},
         draft, failure,
+        residue::nothing_is_left,
     },
 };
 
@@ -365,5 +366,6 @@ impl Load {
             let (served, refused) = (sum(&solution.served), sum(&solution.refused));
             eprintln!("{}: {} documents, {served} calls served, {refused} refused", solution.name, found.len());
         }
+        nothing_is_left(&world.platform.cluster, &self.replicas.each_ref()).await;
     }
 }

@@ -15,6 +15,7 @@ use fbs_router::{
         Admin, Documents, Routes,
         authenticate::{Authenticate, Authenticated},
         callers::Callers,
+        in_flight::{Bounded, InFlight, Shares},
         observe::{Observe, Observed},
         tokens::Tokens,
     },
@@ -32,12 +33,13 @@ use tower::Layer;
 use super::methods::send_to;
 
 /// What a connection's calls go through, in the order of the wiring.
-pub(crate) type Layered = Observed<Authenticated<Services>>;
+pub(crate) type Layered = Observed<Authenticated<Bounded<Services>>>;
 
 /// One router without a port.
 pub(crate) struct InProcess {
     layered: Layered,
     router: Arc<Router>,
+    shares: Arc<Shares>,
     /// Ended with it.
     _background: JoinSet<()>,
 }
@@ -65,8 +67,11 @@ impl InProcess {
             .add_service(DocumentServiceServer::new(documents));
         let callers = Callers::new(config.callers.as_ref(), &config.naming).expect("callers");
         let observe = Observe { limits: Arc::new(config.deadline.clone()), metrics };
-        let layered = observe.layer(Authenticate::new(Arc::new(callers)).layer(services.routes()));
-        Self { layered, router, _background: background }
+        let shares = Shares::new(config.limits.in_flight_bytes);
+        let in_flight = InFlight::new(Arc::clone(&shares), config.limits.request_bytes);
+        let bounded = in_flight.layer(services.routes());
+        let layered = observe.layer(Authenticate::new(Arc::new(callers)).layer(bounded));
+        Self { layered, router, shares, _background: background }
     }
 
     /// A client of the document service.
@@ -77,6 +82,11 @@ impl InProcess {
     /// A client of the routing service.
     pub(crate) fn routes(&self) -> RouterServiceClient<Layered> {
         RouterServiceClient::new(self.layered.clone())
+    }
+
+    /// Bytes that calls hold.
+    pub(crate) fn held(&self) -> usize {
+        self.shares.held()
     }
 
     /// Its connections: pooled ones, one for the catalog, one for the ledger.

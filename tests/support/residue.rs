@@ -20,23 +20,24 @@ const SESSIONS: &str = "
            (SELECT count(*) FROM pg_prepared_xacts)
       FROM pg_stat_activity WHERE application_name = 'fbs-router'";
 
-/// No transaction, no lock, no turn taken, and no session that the router does not know of.
+/// No transaction, no lock, no turn taken, no memory of a call, and no session that the router does not know of.
 pub(crate) async fn nothing_is_left(cluster: &Cluster, replicas: &[&Replica]) {
     let client = cluster.connect("postgres").await.unwrap();
     eventually("nothing is left of the fault", LIMIT, async || {
         let row = client.query_one(SESSIONS, &[]).await.unwrap();
         let [inside, locks, sessions, prepared] = [0, 1, 2, 3].map(|column| row.get::<_, i64>(column));
-        let (mut known, mut taken) = (0.0, 0.0);
+        let (mut known, mut taken, mut held) = (0.0, 0.0, 0.0);
         for replica in replicas {
             let told = metrics(replica.ops).await;
             known += LONE + pooled(&told);
+            held += told["fbs_router_in_flight_bytes"];
             taken += told.iter().filter(|(name, _)| name.starts_with("fbs_router_budget_used")).map(|(_, n)| n).sum::<f64>();
         }
-        if (inside, locks, prepared, taken) == (0, 0, 0, 0.0) && sessions as f64 <= known {
+        if (inside, locks, prepared, taken, held) == (0, 0, 0, 0.0, 0.0) && sessions as f64 <= known {
             return Ok(());
         }
         Err(format!(
-            "{inside} sessions inside transactions, {locks} locks, {prepared} prepared, {taken} turns taken, {sessions} sessions of {known}"
+            "{inside} sessions inside transactions, {locks} locks, {prepared} prepared, {taken} turns taken, {held} bytes held, {sessions} sessions of {known}"
         ))
     })
     .await;
