@@ -4,6 +4,7 @@
 //! that sending is all it does.
 
 use std::{
+    io::{Read, Write},
     net::SocketAddr,
     process::{Command, Stdio},
     time::Duration,
@@ -91,8 +92,19 @@ impl Attacker {
             .arg(std::env::current_exe()?)
             .args(["attacker", &place.to_string(), &address.to_string(), document_id])
             .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
             .spawn()?;
         Ok(Self(process))
+    }
+
+    /// Ends it. How much it has sent, up to what a pipe holds: it says a byte a piece.
+    pub(crate) fn end(mut self) -> Outcome<usize> {
+        self.0.kill()?;
+        let mut said = Vec::new();
+        if let Some(mut stdout) = self.0.stdout.take() {
+            stdout.read_to_end(&mut said)?;
+        }
+        Ok(said.len())
     }
 }
 
@@ -116,6 +128,13 @@ pub(crate) fn run(place: usize, address: SocketAddr, document_id: &str) -> Outco
         while senders.join_next().await.is_some() {}
         Ok(())
     })
+}
+
+/// Something was sent; whether it was answered is another matter.
+fn sent() -> Outcome<()> {
+    let mut stdout = std::io::stdout();
+    stdout.write_all(b".")?;
+    Ok(stdout.flush()?)
 }
 
 struct Sender {
@@ -178,19 +197,27 @@ impl Sender {
         match self.attack {
             Attack::TakenBack => {
                 let _answer = self.call().await?;
+                sent()?;
                 sleep(Duration::from_micros(300)).await;
             }
             Attack::Answered | Attack::TooLarge | Attack::Bomb | Attack::LongHeaders => {
-                self.call().await?.await?;
+                let answer = self.call().await?;
+                sent()?;
+                answer.await?;
             }
             Attack::Unread if self.unread.len() < UNREAD => {
                 let answer = self.call().await?;
                 self.unread.push(answer);
+                sent()?;
             }
             Attack::Silence if self.silent.len() < SILENT => {
                 self.silent.push(TcpStream::connect(self.address).await?);
+                sent()?;
             }
-            Attack::Connections => TcpStream::connect(self.address).await?.write_all(PREFACE).await?,
+            Attack::Connections => {
+                TcpStream::connect(self.address).await?.write_all(PREFACE).await?;
+                sent()?;
+            }
             Attack::Unread | Attack::Silence => {}
         }
         Ok(())

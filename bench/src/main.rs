@@ -64,7 +64,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => {
-            eprintln!("error: calls failed");
+            eprintln!("error: calls failed, or a limit was not kept");
             ExitCode::FAILURE
         }
         Err(error) => {

@@ -46,8 +46,11 @@ pub(super) async fn attacks(world: &World, quick: bool) -> Outcome<Vec<Figure>> 
             let percent = |nanoseconds: u64| nanoseconds as f64 / window.as_nanos() as f64 * 100.0;
             let router = percent(Reading::process(child.pid())?.since(&router));
             let postgres = percent(Reading::postgres(postmaster)?.since(&postgres));
-            eprintln!("of a processor: router {router:.0} %, Postgres {postgres:.0} %");
-            drop(attacker);
+            let sent = attacker.end()?;
+            eprintln!("{sent} sent; of a processor: router {router:.0} %, Postgres {postgres:.0} %");
+            if sent == 0 {
+                return Err(format!("{}: nothing was sent", attack.what()).into());
+            }
             ratios.push(milliseconds(meanwhile?) / milliseconds(calm));
             // What was sent last is done with.
             sleep(window / 3).await;
