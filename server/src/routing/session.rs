@@ -237,8 +237,8 @@ impl Session {
                 Ok(())
             }
             Failed::Conflict(_) => {
-                // Enough jitter for a handful of tries: no two processes count the same nanoseconds.
-                let jitter = std::time::SystemTime::now().elapsed().unwrap_or_default().subsec_nanos() % 10;
+                // Whoever met here should not meet again.
+                let jitter = fastrand::u32(..10);
                 tokio::time::sleep(PAUSE * (tries.made + jitter)).await;
                 Ok(())
             }
