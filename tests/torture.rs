@@ -20,7 +20,7 @@ use std::{
     fmt::Display,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, OnceLock,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -62,8 +62,8 @@ struct Torture {
     /// When faults begin no more.
     until: Instant,
     over: AtomicBool,
-    /// Since when nothing goes wrong any more.
-    healed: OnceLock<Instant>,
+    /// Since when nothing goes wrong any more, and nobody has to wait for what was.
+    healed: Mutex<Option<Instant>>,
     nonces: AtomicU64,
     lines: Mutex<Vec<Line>>,
     violations: Mutex<Vec<String>>,
@@ -82,6 +82,9 @@ impl Torture {
         let routers = join_all((0..ROUTERS).map(|number| Router::start(&world, number))).await;
         let names = ["acme_corp"].into_iter().chain(DEDICATED).chain(SHARED);
         let solutions: Vec<_> = names.map(Solution::new).collect();
+        for solution in solutions.iter().filter(|solution| !SHARED.contains(&&*solution.name)) {
+            solution.apart.store(true, Relaxed);
+        }
         let this = Self {
             world,
             routers,
@@ -91,7 +94,7 @@ impl Torture {
             began: Instant::now(),
             until: Instant::now() + duration,
             over: AtomicBool::new(false),
-            healed: OnceLock::new(),
+            healed: Mutex::default(),
             nonces: AtomicU64::new(1),
             lines: Mutex::default(),
             violations: Mutex::default(),
@@ -110,6 +113,10 @@ impl Torture {
 
     fn is_over(&self) -> bool {
         self.over.load(Relaxed)
+    }
+
+    fn mark_healed(&self) {
+        *self.healed.lock().unwrap() = Some(Instant::now());
     }
 
     fn nonce(&self) -> u64 {
@@ -137,7 +144,8 @@ impl Torture {
                 Err(_) => "no answer".to_owned(),
             };
             // The other lanes end by themselves, and then nothing is in the way any more.
-            let patient = self.healed.get().map_or(self.until.elapsed() < PATIENCE * 2, |of| of.elapsed() < PATIENCE);
+            let healed = *self.healed.lock().unwrap();
+            let patient = healed.map_or(self.until.elapsed() < PATIENCE * 2, |since| since.elapsed() < PATIENCE);
             assert!(patient, "not within {PATIENCE:?} after all has healed: {what}; last state: {told}");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -192,6 +200,7 @@ fn asked_for(name: &str, default: u64) -> u64 {
 async fn what_callers_were_told_under_faults_is_the_history_of_documents() {
     if let Some(file) = std::env::var_os("FBS_TORTURE_CHECK").filter(|file| !file.is_empty()) {
         let lines = history::read(Path::new(&file));
+        assert!(!lines.is_empty(), "nothing is recorded there");
         let found = report::judge(&lines);
         assert!(found.is_empty(), "{} lines\n{}", lines.len(), found.join("\n\n"));
         println!("{} lines, every document explained", lines.len());
@@ -206,11 +215,16 @@ async fn what_callers_were_told_under_faults_is_the_history_of_documents() {
     };
     let clients = join_all((0..CLIENTS).map(|number| Client::new(&torture, number).go_on()));
     let ((), _, looks) = tokio::join!(story, clients, watch::go_on(&torture));
+    // Written at once, and again with how it ended: what follows may end us.
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("torture-{seed}-{seconds}.jsonl"));
+    history::write(&file, &torture.lines.lock().unwrap());
+    println!("what callers were told: {}", file.display());
+    torture.mark_healed();
     invariants::liveness(&torture).await;
     invariants::last_state(&torture).await;
+    torture.mark_healed();
     invariants::databases(&torture).await;
     let lines = std::mem::take(&mut *torture.lines.lock().unwrap());
-    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("torture-{seed}.jsonl"));
     history::write(&file, &lines);
     let fired = torture.fired.lock().unwrap().clone();
     let mut found = report::judge(&lines);

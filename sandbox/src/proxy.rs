@@ -79,8 +79,8 @@ pub enum Mode {
     },
     /// Each piece of data, of 16 KiB at most, is late by this much, in each direction.
     Delay(Duration),
-    /// A COMMIT to a Postgres is late by this much, and what comes behind it on its connection, unless its transaction
-    /// begins in the same piece of data: everything else was done long before. Other bytes pass.
+    /// A piece of data that commits is late by this much, and what comes behind it on its connection, unless the transaction
+    /// begins in it, too: everything else of it was done long before. Other pieces pass.
     LateCommits(Duration),
 }
 

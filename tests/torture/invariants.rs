@@ -139,6 +139,18 @@ pub(super) async fn databases(torture: &Torture) {
     faults::walk(torture, &purge, 0).await;
     live_apart(torture).await;
     let cluster = &torture.world.platform.cluster;
+    let system = cluster.connect(SYSTEM_DATABASE).await.unwrap();
+    // The ledger is there, too.
+    let astray = "SELECT d.company_id, count(*) FROM fbs_document.document AS d \
+                  JOIN fbs_router.placement AS p ON p.company_id = d.company_id AND p.app = 'fbs_dms' \
+                  LEFT JOIN fbs_router.fence AS f ON f.company_id = d.company_id \
+                  WHERE p.placement = 'DEDICATED' AND f.state IS DISTINCT FROM 'MOVED' GROUP BY 1";
+    for row in system.query(astray, &[]).await.unwrap() {
+        let (name, rows): (String, i64) = (row.get(0), row.get(1));
+        torture.violation(format!(
+            "{rows} documents of {name}, which has a database of its own, are in the system database"
+        ));
+    }
     let names = "SELECT datname FROM pg_database WHERE datname LIKE 'djo\\_%' OR datname = 'fbs_system_db' ORDER BY 1";
     let names = cluster.connect("postgres").await.unwrap().query(names, &[]).await.unwrap();
     let (mut documents, mut active, mut requests) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());

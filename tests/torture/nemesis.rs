@@ -36,9 +36,9 @@ pub(super) fn all() -> Vec<&'static str> {
     ROUTERS.into_iter().chain(SERVER).chain(PLACES).collect()
 }
 
-/// What must have happened in a minute, however busy the machine.
-pub(super) fn of_a_minute() -> Vec<&'static str> {
-    vec!["moved", "database appeared"]
+/// The faults of each lane.
+pub(super) fn lanes() -> [(&'static str, &'static [&'static str]); 3] {
+    [("of routers and networks", &ROUTERS), ("of the server", &SERVER), ("of places", &PLACES)]
 }
 
 /// Lets it all go wrong until it is time, and heals it.

@@ -18,6 +18,8 @@ pub(super) const CONNECTIONS: usize = 24;
 /// A router that may be killed, and the way from it to Postgres.
 pub(super) struct Router {
     pub(super) proxy: FaultProxy,
+    /// Held by who makes that way a bad one.
+    pub(super) way: tokio::sync::Mutex<()>,
     configuration: String,
     folder: PathBuf,
     /// How often it was started, and it itself but for a moment.
@@ -42,6 +44,7 @@ impl Router {
         let nowhere = Channel::from_static("http://127.0.0.1:1").connect_lazy();
         let this = Self {
             proxy,
+            way: tokio::sync::Mutex::default(),
             configuration,
             folder,
             process: tokio::sync::Mutex::new((0, None)),

@@ -103,7 +103,7 @@ async fn connect_and_relay<C: Client>(
     mut setting: watch::Receiver<Setting>,
 ) -> io::Result<()> {
     // Held back before connecting: whether the server is up shows only after a hang.
-    hold(&mut setting, false).await;
+    hold(&mut setting, Way::ToServer, &[]).await;
     match upstream {
         Address::Tcp(address) => {
             let server = TcpStream::connect(address).await?;
@@ -141,7 +141,7 @@ where
     let mut changes = begun;
     loop {
         let length = from.read(&mut piece).await?;
-        hold(&mut setting, way == Way::ToServer && is_late_commit(piece.get(..length).unwrap_or_default())).await;
+        hold(&mut setting, way, piece.get(..length).unwrap_or_default()).await;
         let now = *setting.borrow();
         if now.changes != changes {
             (changes, passed) = (now.changes, Passed::default());
@@ -177,7 +177,7 @@ where
 }
 
 /// Waits out a hang; in a delay, waits that long, but not beyond a change of mode.
-async fn hold(setting: &mut watch::Receiver<Setting>, is_late_commit: bool) {
+async fn hold(setting: &mut watch::Receiver<Setting>, way: Way, piece: &[u8]) {
     loop {
         let Setting { mode, changes, .. } = *setting.borrow_and_update();
         let changed = setting.wait_for(|now| now.changes != changes);
@@ -189,7 +189,7 @@ async fn hold(setting: &mut watch::Receiver<Setting>, is_late_commit: bool) {
                 // The sender lives in the shared state that our caller holds.
                 let _changed = changed.await;
             }
-            Mode::LateCommits(_) if !is_late_commit => return,
+            Mode::LateCommits(_) if way == Way::ToClient || !is_late_commit(piece) => return,
             Mode::Delay(delay) | Mode::LateCommits(delay) => {
                 tokio::select! {
                     _ = changed => {}

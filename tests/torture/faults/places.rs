@@ -20,6 +20,7 @@ use super::{
         ANSWER, MOVING,
         history::{Call, Line, Outcome},
         invariants,
+        routers::ROUTERS,
         solutions::Solution,
     },
     Torture, pause,
@@ -51,14 +52,13 @@ pub(super) async fn moved_by_who_is_killed(torture: &Torture, random: &mut fastr
     tokio::join!(walk(torture, &request, mover), kill);
 }
 
-/// It goes to and fro by one router, while what callers of the others write is committed late.
+/// It goes to and fro, first of all by one router, while what callers of the others write is committed late.
 pub(super) async fn moved_past_slow_writers(torture: &Torture, random: &mut fastrand::Rng) {
     let mover = random.usize(..torture.routers.len());
     let late = Duration::from_millis(random.u64(600..1200));
-    let set = |mode| {
-        let others = torture.routers.iter().enumerate().filter(|(number, _)| *number != mover);
-        others.for_each(|(_, router)| router.proxy.set(mode));
-    };
+    let others: Vec<_> = (0..ROUTERS).filter(|other| *other != mover).map(|other| &torture.routers[other]).collect();
+    let _ours = join_all(others.iter().map(|router| router.way.lock())).await;
+    let set = |mode| others.iter().for_each(|router| router.proxy.set(mode));
     set(Mode::LateCommits(late));
     for _ in 0..TO_AND_FRO {
         pause(random).await;

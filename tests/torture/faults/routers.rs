@@ -24,6 +24,7 @@ pub(super) async fn strike(torture: &Torture, fault: &str, random: &mut fastrand
         "router cut in a statement" => Mode::CutAfter { to_server: random.u64(..3000) },
         other => panic!("no fault is called {other}"),
     };
+    let _ours = router.way.lock().await;
     router.proxy.set(mode);
     pause(random).await;
     router.proxy.set(Mode::Forward);

@@ -1,8 +1,12 @@
-//! The server of all databases dies or is silent, and dedicated databases are full, closed, renamed, or trade their names.
+//! The server of all databases dies or is silent; a database, be it the system's or the one that is moved to, is full or
+//! closed; and dedicated ones are renamed, or trade their names.
 
-use fbs_router_sandbox::platform::ACME_DATABASE;
+use fbs_router_sandbox::platform::{ACME_DATABASE, SYSTEM_DATABASE};
 
-use super::{super::DEDICATED, Torture, pause};
+use super::{
+    super::{DEDICATED, MOVING},
+    Torture, pause,
+};
 
 pub(super) async fn strike(torture: &Torture, fault: &str, random: &mut fastrand::Rng) {
     let (cluster, implementer) = (&torture.world.platform.cluster, torture.implementer());
@@ -10,6 +14,8 @@ pub(super) async fn strike(torture: &Torture, fault: &str, random: &mut fastrand
     let mut others: Vec<String> = DEDICATED.into_iter().map(own).chain([ACME_DATABASE.to_owned()]).collect();
     random.shuffle(&mut others);
     let (database, other) = (others[0].as_str(), others[1].as_str());
+    let any = [database.to_owned(), SYSTEM_DATABASE.to_owned(), own(MOVING)];
+    let any = any[random.usize(..any.len())].as_str();
     match fault {
         "postgres killed" => {
             cluster.kill().await.unwrap();
@@ -31,14 +37,14 @@ pub(super) async fn strike(torture: &Torture, fault: &str, random: &mut fastrand
             implementer.run("postgres", some).await.unwrap();
         }
         "connections limited" => {
-            implementer.limit_connections(database, 0).await.unwrap();
+            implementer.limit_connections(any, 0).await.unwrap();
             pause(random).await;
-            implementer.limit_connections(database, -1).await.unwrap();
+            implementer.limit_connections(any, -1).await.unwrap();
         }
         "database closed" => {
-            implementer.allow_connections(database, false).await.unwrap();
+            implementer.allow_connections(any, false).await.unwrap();
             pause(random).await;
-            implementer.allow_connections(database, true).await.unwrap();
+            implementer.allow_connections(any, true).await.unwrap();
         }
         "database renamed" => {
             implementer.rename(database, "elsewhere").await.unwrap();
