@@ -100,9 +100,13 @@ impl Torture {
             violations: Mutex::default(),
             fired: Mutex::default(),
         };
-        // Recorded in its place, before a database of its own appears: from there on it moves only when told.
-        let first = this.routers[0].replica().await.create(MOVING, &canary(MOVING)).await;
-        assert_eq!(first.unwrap().placement, "SYSTEM");
+        // Recorded where they live: from there on nothing is guessed. The one that moves, before a database of its own appears.
+        let replica = this.routers[0].replica().await;
+        for solution in ["acme_corp"].into_iter().chain(DEDICATED).chain([MOVING]) {
+            let placement = if solution == MOVING { "SYSTEM" } else { "DEDICATED" };
+            let first = replica.create(solution, &canary(solution)).await;
+            assert_eq!(first.unwrap().placement, placement);
+        }
         this.world.create_own_database(MOVING).await;
         this
     }

@@ -98,11 +98,15 @@ pub(super) fn guards(lines: &[Line], fired: &BTreeMap<&'static str, usize>, look
         ("changes that were made", counts.changed, seconds * 2),
         ("changes of which nobody knows", counts.unknown, seconds / 12),
         ("tries on a second router", counts.elsewhere, seconds / 6),
-        ("moves", of("moved"), seconds.div_ceil(120)),
+        (
+            "moves",
+            fired.iter().filter(|(name, _)| name.starts_with("moved")).map(|(_, n)| n).sum(),
+            seconds.div_ceil(120),
+        ),
         ("looks at both places", looks, seconds),
     ];
     for (lane, faults) in nemesis::lanes() {
-        guards.push((lane, faults.iter().map(|name| of(name)).sum(), seconds / 20));
+        guards.push((lane, faults.iter().map(|name| of(name)).sum(), seconds / 40));
     }
     // Each of them, however busy the machine is, only in a longer time.
     guards.extend(nemesis::all().into_iter().filter(|_| seconds >= 600).map(|name| (name, of(name), 1)));
