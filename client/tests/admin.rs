@@ -1,15 +1,12 @@
 //! What operators change is never changed twice by itself, and a move is followed to its end.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod support;
-
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
+use crate::support::{Service, dead_port, eventually, failure};
 use fbs_router_client::{
     Admin, Client, Error, ErrorKind, ErrorReason,
     v1::{MoveSolutionRequest, Placement, RegisterSolutionRequest, Solution, move_solution_response::Step},
@@ -19,7 +16,6 @@ use fbs_router_proto::admin::v1::{
     admin_service_server::{AdminService, AdminServiceServer},
 };
 use futures_util::{StreamExt, stream};
-use support::{Service, dead_port, eventually, failure};
 use tonic::{Code, Request, Response, Status, metadata::MetadataMap, service::Routes};
 
 type Progress = Result<proto::MoveSolutionResponse, Status>;

@@ -1,14 +1,11 @@
 //! What leaves and what comes back.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod support;
-
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
 
+use crate::support::{Script, Service, failure, place};
 use fbs_router_client::{
     Client, ErrorKind, ErrorReason,
     v1::{
@@ -17,7 +14,6 @@ use fbs_router_client::{
     },
 };
 use fbs_router_proto::document::v1 as proto;
-use support::{Script, Service, failure, place};
 use tonic::{Code, Request, Response, Status, metadata::MetadataMap};
 
 /// Creates whatever it is told to, never finds anything, and takes for ever to update.

@@ -1,7 +1,5 @@
 //! Nothing of the contract is left out.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::collections::HashSet;
 
 use fbs_router_client::prost_types::{FileDescriptorProto, FileDescriptorSet};

@@ -1,9 +1,5 @@
 //! Content on its way from the service.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod support;
-
 use std::{
     collections::VecDeque,
     io,
@@ -11,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use crate::support::{Frames, Script, Service, failure, place, unavailable};
 use fbs_router_client::{
     Client, Documents, Download, Error, ErrorKind, ErrorReason,
     v1::{Content, DownloadContentRequest, DownloadContentResponse},
@@ -18,7 +15,6 @@ use fbs_router_client::{
 use fbs_router_proto::document::v1::download_content_response::Frame;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
-use support::{Frames, Script, Service, failure, place, unavailable};
 use tokio::io::AsyncReadExt;
 use tonic::{Code, Request, Response, Status};
 

@@ -1,9 +1,5 @@
 //! Several replicas, of which not all are there.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod support;
-
 use std::{
     sync::{
         Arc,
@@ -12,9 +8,9 @@ use std::{
     time::Duration,
 };
 
+use crate::support::{Script, Service, dead_port, eventually, failure};
 use fbs_router_client::{Client, Error, ErrorKind, v1::Document};
 use fbs_router_proto::document::v1 as proto;
-use support::{Script, Service, dead_port, eventually, failure};
 use tonic::{Code, Request, Response, Status};
 
 /// Counts who asks; draining, it sends everybody elsewhere; what is slow it never answers.

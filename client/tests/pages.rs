@@ -1,18 +1,14 @@
 //! Listings as streams.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod support;
-
 use std::sync::{Arc, Mutex};
 
+use crate::support::{Script, Service, failure, place};
 use fbs_router_client::{
     ErrorKind,
     v1::{Document, DocumentFilter, ListDocumentsRequest},
 };
 use fbs_router_proto::document::v1 as proto;
 use futures_util::TryStreamExt;
-use support::{Script, Service, failure, place};
 use tonic::{Code, Request, Response, Status};
 
 /// Pages of two; each token is the number of its page.

@@ -1,9 +1,5 @@
 //! What is tried again, how often, and with what; and what is not.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod support;
-
 use std::{
     collections::VecDeque,
     error::Error as _,
@@ -11,12 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::support::{Script, Service, failure, unavailable};
 use fbs_router_client::{
     Client, Error, ErrorKind,
     v1::{CreateDocumentRequest, Document},
 };
 use fbs_router_proto::document::v1 as proto;
-use support::{Script, Service, failure, unavailable};
 use tonic::{Code, Request, Response, Status, metadata::MetadataMap};
 
 /// Fails as often as it is told to, and then creates.

@@ -1,15 +1,11 @@
 //! TLS and tokens.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod support;
-
 use std::sync::{Arc, Mutex};
 
+use crate::support::{Script, Service};
 use fbs_router_client::{Client, ErrorKind, Tls, v1::Document};
 use fbs_router_proto::document::v1 as proto;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use support::{Script, Service};
 use tonic::{
     Request, Response, Status,
     transport::{Certificate, Identity, ServerTlsConfig},

@@ -1,9 +1,5 @@
 //! What a call leaves in a log.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod support;
-
 use std::{
     io,
     sync::{
@@ -12,9 +8,9 @@ use std::{
     },
 };
 
+use crate::support::{Script, Service, failure, unavailable};
 use fbs_router_client::{Client, v1::Document};
 use fbs_router_proto::document::v1 as proto;
-use support::{Script, Service, failure, unavailable};
 use tonic::{Code, Request, Response, Status};
 use tracing_subscriber::fmt::format::FmtSpan;
 

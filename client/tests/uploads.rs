@@ -1,9 +1,5 @@
 //! Content on its way to the service.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod support;
-
 use std::{
     io,
     pin::Pin,
@@ -15,13 +11,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::support::{Script, Service, eventually, failure, unavailable};
 use fbs_router_client::{
     Client, Documents, ErrorKind, ErrorReason, Upload,
     v1::{Content, Document, upload_content_request::Header},
 };
 use fbs_router_proto::document::v1::{self as proto, upload_content_request::Frame};
 use sha2::{Digest, Sha256};
-use support::{Script, Service, eventually, failure, unavailable};
 use tokio::io::{AsyncRead, ReadBuf};
 use tonic::{Code, Request, Response, Status, Streaming};
 

@@ -1,7 +1,5 @@
 //! A service that does what a test tells it to, over a socket that really speaks gRPC.
 
-#![allow(dead_code, reason = "each test uses what it needs of it")]
-
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
