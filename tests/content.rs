@@ -433,6 +433,47 @@ async fn an_upload_repeated_with_its_request_id_happens_once_and_need_not_be_sen
     }
 }
 
+/// Its etag is not current any more: the upload that it repeats made another.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_repeated_while_the_first_is_being_committed_is_done_and_not_refused() {
+    let world = World::new().await;
+    let replicas = [world.replica().await, world.replica().await];
+    let document = replicas[0].make("globex", "N").await;
+    let owner = world.platform.cluster.connect(SYSTEM_DATABASE).await.unwrap();
+    let hold = "CREATE FUNCTION public.hold() RETURNS trigger LANGUAGE plpgsql AS
+                    $$ BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END $$;
+                CREATE CONSTRAINT TRIGGER hold AFTER INSERT ON fbs_router.audit
+                    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.hold();
+                SELECT pg_advisory_lock(1)";
+    owner.batch_execute(hold).await.unwrap();
+    let waits = async |what: &str| {
+        let waiting = format!("SELECT count(*) FROM pg_locks WHERE locktype = '{what}' AND NOT granted");
+        soon(&format!("somebody waits for {what}"), async || match world.count(SYSTEM_DATABASE, &waiting).await {
+            1 => Ok(()),
+            count => Err(count),
+        })
+        .await;
+    };
+    let header = Header {
+        request_id: request_id(),
+        etag: document.etag.clone(),
+        ..header("globex", &document.document_id, declared("a", b"x"))
+    };
+    let upload = |replica: usize| replicas[replica].send_frames(frames(header.clone(), b"x", 1));
+    let again = async {
+        waits("advisory").await;
+        let release = async {
+            // For the row, which the first has changed.
+            waits("transactionid").await;
+            owner.batch_execute("SELECT pg_advisory_unlock(1)").await.unwrap();
+        };
+        tokio::join!(upload(1), release).0
+    };
+    let (first, again) = tokio::join!(upload(0), again);
+    assert_eq!(first.unwrap(), again.unwrap());
+    world.only(SYSTEM_DATABASE, (1, 1)).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_download_goes_on_where_it_broke_unless_the_content_was_replaced() {
     let world = World::new().await;

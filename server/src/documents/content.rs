@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use tokio_postgres::types::ToSql;
 
 use super::{
-    mutation::{Change, Mutation, change, lock_editable, read_back, rules},
+    mutation::{Change, Locked, Mutation, change, editable, lock, read_back, rules},
     record, row,
     statements::{
         CONTENT_APPEND, CONTENT_BEGIN, CONTENT_EXPIRE, CONTENT_GIVE_UP, CONTENT_KEEP, CONTENT_PUBLISH, CONTENT_READ,
@@ -61,13 +61,16 @@ pub async fn begin(
             let shared = Arc::clone(&shared);
             Box::pin(async move {
                 let (mutation, upload) = &*shared;
+                // Before the request is looked for: an earlier try that is just being committed holds the row, and what it
+                // makes of the document must not be a reason to refuse this one.
+                let locked = lock(writer, upload.document_id).await?;
                 if let Some(done) = record::find(writer, mutation).await? {
                     let id = done.first().ok_or(Error::internal("a request record without a document"))?;
                     let stored = read_back(writer, *id).await?;
                     let own_database = writer.own_database().map(Into::into);
                     return Ok(Begun::Repeat(Box::new(Change { stored, own_database })));
                 }
-                admit(writer, upload).await?;
+                admit(writer, locked, upload).await?;
                 let parameters: &[&(dyn ToSql + Sync)] = &[&content_id, &upload.document_id, &kept.as_secs_f64()];
                 writer.query(&CONTENT_BEGIN, parameters).await?;
                 Ok(Begun::New)
@@ -115,7 +118,8 @@ pub async fn publish(
         let upload = upload.clone();
         Box::pin(async move {
             // Once more: the document, and its type, may have changed while the bytes came.
-            admit(writer, &upload).await?;
+            let locked = lock(writer, upload.document_id).await?;
+            admit(writer, locked, &upload).await?;
             if writer.query(&CONTENT_PUBLISH, &[&content_id, &upload.document_id]).await?.is_empty() {
                 return Err(Error::DocumentNotFound);
             }
@@ -169,8 +173,8 @@ pub async fn read(session: &mut Session, content_id: ContentId, from: u64, most:
 }
 
 /// The document may be edited, and its type takes such a file.
-async fn admit(writer: &mut Writer, upload: &Upload) -> Result<()> {
-    let locked = lock_editable(writer, upload.document_id, upload.etag).await?;
+async fn admit(writer: &mut Writer, locked: Option<Locked>, upload: &Upload) -> Result<()> {
+    let locked = editable(locked, upload.etag)?;
     let rules = rules(writer, &locked.document_type).await?;
     rules.admit(&upload.declared.filename, upload.declared.size)
 }

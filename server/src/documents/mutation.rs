@@ -109,22 +109,24 @@ pub(super) async fn mutate<T: Send + 'static>(
         .await
 }
 
-pub(super) async fn lock(writer: &mut Writer, document_id: DocumentId) -> Result<Locked> {
+/// None if there is no such document, be it deleted.
+pub(super) async fn lock(writer: &mut Writer, document_id: DocumentId) -> Result<Option<Locked>> {
     let rows = writer.query(&LOCK_ROW, &[&document_id]).await?;
-    let row = rows.first().ok_or(Error::DocumentNotFound)?;
-    Ok(Locked {
-        state: row::state(row, 0)?,
-        etag: row.get(1),
-        deleted: row.get(2),
-        document_type: row.get(3),
-        created_by: row.get(4),
-    })
+    let locked = rows.first().map(|row| {
+        Ok(Locked {
+            state: row::state(row, 0)?,
+            etag: row.get(1),
+            deleted: row.get(2),
+            document_type: row.get(3),
+            created_by: row.get(4),
+        })
+    });
+    locked.transpose()
 }
 
 /// A deleted document is not there for any mutation but Undelete.
 pub(super) async fn lock_live(writer: &mut Writer, document_id: DocumentId) -> Result<Locked> {
-    let locked = lock(writer, document_id).await?;
-    if locked.deleted { Err(Error::DocumentNotFound) } else { Ok(locked) }
+    live(lock(writer, document_id).await?)
 }
 
 /// As [`lock_live`], of a document that may be edited.
@@ -133,7 +135,16 @@ pub(super) async fn lock_editable(
     document_id: DocumentId,
     etag: Option<EtagExpectation>,
 ) -> Result<Locked> {
-    let locked = lock_live(writer, document_id).await?;
+    editable(lock(writer, document_id).await?, etag)
+}
+
+fn live(locked: Option<Locked>) -> Result<Locked> {
+    locked.filter(|locked| !locked.deleted).ok_or(Error::DocumentNotFound)
+}
+
+/// What was locked, if it may be edited.
+pub(super) fn editable(locked: Option<Locked>, etag: Option<EtagExpectation>) -> Result<Locked> {
+    let locked = live(locked)?;
     check_etag(&locked, etag)?;
     if locked.state.is_editable() {
         Ok(locked)

@@ -91,7 +91,7 @@ pub async fn delete(
 pub async fn undelete(session: &mut Session, mutation: Mutation, document_id: DocumentId) -> Result<Change> {
     change(session, mutation, document_id, move |writer, _| {
         Box::pin(async move {
-            let locked = lock(writer, document_id).await?;
+            let locked = lock(writer, document_id).await?.ok_or(Error::DocumentNotFound)?;
             if !locked.deleted {
                 return Err(Error::DocumentNotDeleted);
             }
