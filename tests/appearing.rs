@@ -117,3 +117,37 @@ async fn a_fence_that_cannot_be_opened_yet_is_no_conflict() {
     world.run("djo_initech_db", "DROP TRIGGER full_disk ON fbs_router.fence; DROP FUNCTION public.full()").await;
     assert_eq!(replica.create("initech", "in time").await.unwrap().database, "djo_initech_db");
 }
+
+/// Who lives in a database is recorded by the first call for it. What went away before that leaves nothing that names it: the
+/// solution begins in the system database, as one that never had another, and stays visible there when it comes back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_goes_before_the_first_call_for_it_is_one_that_never_was() {
+    let world = World::new().await;
+    world.create_own_database("initech").await;
+    world.run("postgres", "ALTER DATABASE djo_initech_db RENAME TO parked").await;
+    let replica = world.replica().await;
+    let document = replica.create("initech", "I-1").await.unwrap();
+    assert_eq!((document.database.as_str(), document.epoch), ("fbs_system_db", 0));
+
+    world.run("postgres", "ALTER DATABASE parked RENAME TO djo_initech_db").await;
+    let candidate = soon("initech has a candidate", async || {
+        let route = replica.resolve("initech").await.unwrap();
+        route.candidate.clone().ok_or("none")
+    })
+    .await;
+    assert_eq!(candidate.reason(), Reason::RowsInSystemDatabase);
+    assert_eq!(replica.place("initech").await.unwrap(), "SYSTEM fbs_system_db");
+    assert_eq!(replica.names("initech").await.unwrap(), ["I-1"]);
+
+    // After one call, even one that only reads, it is missed.
+    world.create_own_database("hooli").await;
+    assert_eq!(replica.place("hooli").await.unwrap(), "DEDICATED djo_hooli_db");
+    world.platform.implementer().rename("djo_hooli_db", "elsewhere").await.unwrap();
+    let missed = failure(Code::FailedPrecondition, "DATABASE_DETACHED");
+    soon("hooli is missed", async || match replica.names("hooli").await {
+        Err(refused) if refused == missed => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+    assert_eq!(world.system_rows("hooli").await, 0);
+}
