@@ -7,6 +7,7 @@
 mod checker;
 mod clients;
 mod faults;
+mod files;
 mod history;
 mod invariants;
 mod nemesis;

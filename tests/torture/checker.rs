@@ -29,6 +29,8 @@ pub(super) enum Stage {
 pub(super) struct Content {
     /// Which write its text comes from.
     pub(super) nonce: u64,
+    /// Which upload its file comes from; 0: it has none.
+    pub(super) file: u64,
     pub(super) stage: Stage,
     pub(super) deleted: bool,
 }
@@ -38,6 +40,7 @@ pub(super) struct Content {
 pub(super) enum Change {
     Create(u64),
     Update(u64),
+    Upload(u64),
     Submit,
     Approve,
     Delete,
@@ -53,6 +56,7 @@ pub(super) enum Refusal {
     EtagMismatch,
     NotEditable,
     StepInvalid,
+    NoFile,
 }
 
 /// One thing that happened, or that somebody saw.
@@ -64,8 +68,10 @@ pub(super) enum What {
     Refused { change: Change, read: Option<Content>, refusal: Refusal },
     /// It was so, or was not there.
     Seen(Option<Content>),
-    /// A whole list did not have it.
-    Unlisted,
+    /// Nothing that is not deleted was there.
+    Hidden,
+    /// It was there with the file of that upload; 0: with none.
+    Holds(u64),
 }
 
 /// Something and when it can have been.
@@ -94,7 +100,9 @@ impl Change {
     fn apply(self, state: State, read: Option<Content>) -> Result<State, Refusal> {
         match (self, state) {
             (Self::Lose, _) => return Ok(None),
-            (Self::Create(nonce), None) => return Ok(Some(Content { nonce, stage: Stage::Draft, deleted: false })),
+            (Self::Create(nonce), None) => {
+                return Ok(Some(Content { nonce, file: 0, stage: Stage::Draft, deleted: false }));
+            }
             (Self::Create(_), Some(_)) => return Err(Refusal::Exists),
             _ => {}
         }
@@ -104,7 +112,8 @@ impl Change {
         }
         Ok(Some(match (self, now.stage) {
             (Self::Update(nonce), Stage::Draft) => Content { nonce, ..now },
-            (Self::Update(_), _) => return Err(Refusal::NotEditable),
+            (Self::Upload(file), Stage::Draft) => Content { file, ..now },
+            (Self::Update(_) | Self::Upload(_), _) => return Err(Refusal::NotEditable),
             (Self::Submit, Stage::Draft) => Content { stage: Stage::Pending, ..now },
             (Self::Approve, Stage::Pending) => Content { stage: Stage::Approved, ..now },
             (Self::Delete, _) => Content { deleted: true, ..now },
@@ -119,7 +128,8 @@ impl Op {
             What::Applied { change, read } => change.apply(state, read).ok(),
             What::Refused { change, read, refusal } => (change.apply(state, read) == Err(refusal)).then_some(state),
             What::Seen(seen) => (state == seen).then_some(state),
-            What::Unlisted => state.is_none_or(|now| now.deleted).then_some(state),
+            What::Hidden => state.is_none_or(|now| now.deleted).then_some(state),
+            What::Holds(file) => state.is_some_and(|now| !now.deleted && now.file == file).then_some(state),
         }
     }
 
@@ -132,7 +142,7 @@ impl Op {
         match self.what {
             What::Applied { read, .. } | What::Refused { read, .. } => read,
             What::Seen(seen) => seen,
-            What::Unlisted => None,
+            What::Hidden | What::Holds(_) => None,
         }
     }
 
@@ -142,8 +152,11 @@ impl Op {
         match change {
             Change::Create(_) if self.returned != NEVER => true,
             Change::Create(nonce) | Change::Update(nonce) => other.spoken_of().is_some_and(|of| of.nonce == nonce),
+            Change::Upload(file) => {
+                other.what == What::Holds(file) || other.spoken_of().is_some_and(|of| of.file == file)
+            }
             // A refusal without an etag may be due to any of these.
-            _ if matches!(other.what, What::Refused { read: None, .. } | What::Seen(None) | What::Unlisted) => true,
+            _ if matches!(other.what, What::Refused { read: None, .. } | What::Seen(None) | What::Hidden) => true,
             _ => change.apply(read, read).is_ok_and(|product| product.is_some() && product == other.spoken_of()),
         }
     }
@@ -199,7 +212,7 @@ fn needed(ops: &[Op], op: &Op) -> Option<usize> {
     match op.what {
         What::Seen(_) => of(Op::is_change),
         What::Applied { .. } => of(|other| matches!(other.what, What::Refused { .. })),
-        What::Refused { .. } | What::Unlisted => None,
+        What::Refused { .. } | What::Hidden | What::Holds(_) => None,
     }
 }
 

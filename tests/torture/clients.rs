@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use fbs_router_proto::document::v1::{
     ApproveDocumentRequest, CreateDocumentRequest, DeleteDocumentRequest, Document as Message, DocumentFilter,
-    GetDocumentRequest, ListDocumentsRequest, SubmitDocumentRequest, UpdateDocumentRequest, document::State,
-    document_service_client::DocumentServiceClient,
+    DownloadContentRequest, GetDocumentRequest, ListDocumentsRequest, SubmitDocumentRequest, UpdateDocumentRequest,
+    document::State, document_service_client::DocumentServiceClient, upload_content_request::Header,
 };
 use tonic::{Code, Request, Response, Status, transport::Channel};
 
 use super::{
     Torture,
     checker::{Content, Refusal, Stage},
+    files,
     history::{Call, Line, Outcome, Seen},
     routers::ROUTERS,
     solutions::{Document, Shelf, Solution},
@@ -41,12 +42,13 @@ const ALLOWED: [(Code, &str); 11] = [
 ];
 
 /// What says something of the document.
-const REFUSALS: [(&str, Refusal); 5] = [
+const REFUSALS: [(&str, Refusal); 6] = [
     ("DOCUMENT_EXISTS", Refusal::Exists),
     ("DOCUMENT_NOT_FOUND", Refusal::NotFound),
     ("ETAG_MISMATCH", Refusal::EtagMismatch),
     ("DOCUMENT_NOT_EDITABLE", Refusal::NotEditable),
     ("STATE_TRANSITION_INVALID", Refusal::StepInvalid),
+    ("CONTENT_NOT_FOUND", Refusal::NoFile),
 ];
 
 /// In every text of a solution, and in nobody else's.
@@ -77,10 +79,11 @@ impl<'t> Client<'t> {
             let calling = solution.calling.read().await;
             let shelf = solution.shelf();
             let document = &shelf.documents[self.random.usize(..shelf.documents.len())];
-            if self.random.u32(..10) == 0 {
-                self.list(&solution, &shelf).await;
-            } else {
-                self.ask(&solution, &shelf, document).await;
+            let has_file = document.known.lock().unwrap().as_ref().is_some_and(|known| known.content.file != 0);
+            match (self.random.u32(..20), has_file) {
+                (0..2, _) => self.list(&solution, &shelf).await,
+                (2, _) | (3..6, true) => self.download(&solution, document).await,
+                _ => self.ask(&solution, &shelf, document).await,
             }
             drop(calling);
             // So that the machine is not busy with callers alone.
@@ -102,7 +105,9 @@ impl<'t> Client<'t> {
             (42..50, Stage::Draft) => Call::Submit { etag },
             (42..70, Stage::Pending) => Call::Approve { etag },
             // Of a document that may have changed meanwhile: made twice, it would undo what others did.
-            (70..80, _) => Call::Update { nonce, etag: String::new() },
+            (70..78, _) => Call::Update { nonce, etag: String::new() },
+            (78..80, _) => Call::Upload { nonce, etag: String::new() },
+            (80..86, _) => Call::Upload { nonce, etag },
             _ => Call::Update { nonce, etag },
         }
     }
@@ -143,6 +148,11 @@ impl<'t> Client<'t> {
                 let send = async |mut client: Documents, request| client.update_document(request).await;
                 self.tries(&name, TRIES, &request, send).await.map(|answer| answer.document)
             }
+            Call::Upload { nonce, etag } => {
+                let request = Header { request_id: again, etag, ..files::header(&name, &id, nonce) };
+                let send = async |client, request| files::upload(client, request, nonce).await;
+                self.tries(&name, TRIES, &request, send).await.map(|answer| answer.document)
+            }
             Call::Submit { etag } => {
                 let request =
                     SubmitDocumentRequest { solution, document_id, request_id: again, etag, ..Default::default() };
@@ -161,7 +171,7 @@ impl<'t> Client<'t> {
                 let send = async |mut client: Documents, request| client.delete_document(request).await;
                 self.tries(&name, TRIES, &request, send).await.map(|answer| answer.document)
             }
-            Call::Get | Call::List | Call::Lose | Call::Last => {
+            Call::Get | Call::Download | Call::List | Call::Lose | Call::Last => {
                 let request = GetDocumentRequest { solution, document_id, ..Default::default() };
                 let send = async |mut client: Documents, request| client.get_document(request).await;
                 self.tries(&name, 2, &request, send).await.map(|answer| answer.document)
@@ -188,6 +198,36 @@ impl<'t> Client<'t> {
             outcome,
             called,
             returned,
+        });
+    }
+
+    /// The file of a document, whole.
+    async fn download(&mut self, solution: &Solution, document: &Document) {
+        let request = DownloadContentRequest {
+            solution: solution.name.clone(),
+            document_id: document.id.clone(),
+            ..Default::default()
+        };
+        let called = self.torture.now();
+        let tried = self.tries(&solution.name, 2, &request, files::download).await;
+        let outcome = match tried.answer {
+            Some(Ok((content, _))) => match files::upload_of(&solution.name, &content) {
+                Some(nonce) => Outcome::File(nonce),
+                None => return self.torture.violation(format!("{}: nobody brought {content:?}", solution.name)),
+            },
+            Some(Err(refusal)) => Outcome::Refused(refusal),
+            None => Outcome::Unknown,
+        };
+        self.torture.record(Line {
+            client: self.number,
+            solution: solution.name.clone(),
+            document: document.id.clone(),
+            call: Call::Download,
+            request_id: String::new(),
+            tries: tried.tries,
+            outcome,
+            called,
+            returned: self.torture.now(),
         });
     }
 
@@ -302,7 +342,13 @@ impl<'t> Client<'t> {
             told("not ours");
             return None;
         };
-        let content = Content { nonce, stage, deleted: message.delete_time.is_some() };
+        let file = message.content.as_ref().map_or(0, |content| {
+            files::upload_of(solution, content).unwrap_or_else(|| {
+                told("a file that nobody brought");
+                0
+            })
+        });
+        let content = Content { nonce, file, stage, deleted: message.delete_time.is_some() };
         Some(Seen { content, etag: message.etag.clone(), database })
     }
 }

@@ -20,6 +20,10 @@ pub(super) enum Call {
         nonce: u64,
         etag: String,
     },
+    Upload {
+        nonce: u64,
+        etag: String,
+    },
     Submit {
         etag: String,
     },
@@ -30,6 +34,7 @@ pub(super) enum Call {
         etag: String,
     },
     Get,
+    Download,
     /// Of the documents of its category: one line each.
     List,
     /// Its database was given up.
@@ -51,6 +56,8 @@ pub(super) struct Seen {
 pub(super) enum Outcome {
     /// The document, or that it is not there.
     Is(Option<Seen>),
+    /// The file of that upload, whole.
+    File(u64),
     Refused(Refusal),
     /// It may have been done, may yet be, or never.
     Unknown,
@@ -113,11 +120,12 @@ impl Line {
         let (change, read) = match &self.call {
             Call::Create { nonce } => (Some(Change::Create(*nonce)), None),
             Call::Update { nonce, etag } => (Some(Change::Update(*nonce)), etags.content(etag)),
+            Call::Upload { nonce, etag } => (Some(Change::Upload(*nonce)), etags.content(etag)),
             Call::Submit { etag } => (Some(Change::Submit), etags.content(etag)),
             Call::Approve { etag } => (Some(Change::Approve), etags.content(etag)),
             Call::Delete { etag } => (Some(Change::Delete), etags.content(etag)),
             Call::Lose => (Some(Change::Lose), None),
-            Call::Get | Call::List | Call::Last => (None, None),
+            Call::Get | Call::Download | Call::List | Call::Last => (None, None),
         };
         let at = |what, returned| Op { what, line: number, called: self.called, returned };
         match (change, &self.outcome) {
@@ -135,10 +143,16 @@ impl Line {
                 ops
             }
             (Some(change), Outcome::Unknown) => vec![at(What::Applied { change, read }, NEVER)],
-            (None, Outcome::Is(None)) if self.call == Call::List => vec![at(What::Unlisted, self.returned)],
+            (None, Outcome::Is(None)) if self.call == Call::List => vec![at(What::Hidden, self.returned)],
             (None, Outcome::Is(seen)) => {
                 vec![at(What::Seen(seen.as_ref().map(|seen| seen.content)), self.returned)]
             }
+            (_, Outcome::File(nonce)) => vec![at(What::Holds(*nonce), self.returned)],
+            (None, Outcome::Refused(Refusal::NoFile)) => vec![at(What::Holds(0), self.returned)],
+            // The file was replaced, or the document deleted, while it was read: no more is said.
+            (None, Outcome::Refused(Refusal::EtagMismatch)) => Vec::new(),
+            // A deleted document is shown, and has no file to read.
+            (None, Outcome::Refused(_)) if self.call == Call::Download => vec![at(What::Hidden, self.returned)],
             (None, Outcome::Refused(_)) => vec![at(What::Seen(None), self.returned)],
             (None, Outcome::Unknown) => Vec::new(),
         }

@@ -14,7 +14,7 @@ use super::{
     MOVING, PATIENCE, Torture,
     checker::{Content, Stage},
     clients::canary,
-    faults,
+    faults, files,
     history::{Call, Line, Outcome, Seen},
     routers::{CONNECTIONS, ROUTERS},
 };
@@ -73,8 +73,12 @@ pub(super) async fn last_state(torture: &Torture) {
         let database = place(torture, name).await.unwrap().unwrap_or_else(|| SYSTEM_DATABASE.to_owned());
         let client = torture.world.platform.cluster.connect(&database).await.unwrap();
         let called = torture.now();
-        let sql = "SELECT document_id::text, title, state, delete_time IS NOT NULL, replace(etag::text, '-', '') \
-                   FROM fbs_document.document WHERE company_id = $1";
+        let sql = "SELECT d.document_id::text, d.title, d.state, d.delete_time IS NOT NULL, replace(d.etag::text, '-', ''), \
+                          d.content_filename, whole.bytes \
+                   FROM fbs_document.document AS d LEFT JOIN LATERAL \
+                        (SELECT string_agg(c.bytes, '' ORDER BY c.first_byte) AS bytes FROM fbs_document.content_chunk AS c \
+                         WHERE c.company_id = d.company_id AND c.content_id = d.content_id) AS whole ON true \
+                   WHERE d.company_id = $1";
         let rows = client.query(sql, &[name]).await.unwrap();
         let mut found: BTreeMap<String, Seen> = rows
             .iter()
@@ -85,7 +89,16 @@ pub(super) async fn last_state(torture: &Torture) {
                     2 => Stage::Pending,
                     _ => Stage::Approved,
                 };
-                let content = Content { nonce, stage, deleted: row.get(3) };
+                let bytes: Option<Vec<u8>> = row.get(6);
+                let file = row.get::<_, Option<String>>(5).map_or(0, |filename| {
+                    let declared = filename.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or_default();
+                    if bytes.as_ref() != Some(&files::bytes(name, declared)) {
+                        torture
+                            .violation(format!("{name} {}: the file {filename} is not whole", row.get::<_, String>(0)));
+                    }
+                    declared
+                });
+                let content = Content { nonce, file, stage, deleted: row.get(3) };
                 Some((row.get(0), Seen { content, etag: row.get(4), database: database.clone() }))
             })
             .collect();
@@ -161,6 +174,14 @@ pub(super) async fn databases(torture: &Torture) {
         let foreign: i64 = client.query_one(foreign, &[&name]).await.unwrap().get(0);
         if foreign > 0 {
             torture.violation(format!("{foreign} rows of {name} belong elsewhere"));
+        }
+        // A file stays exactly as long as its document names it.
+        let files = "SELECT count(*) FROM fbs_document.content AS c \
+                     LEFT JOIN fbs_document.document AS d USING (company_id, content_id) \
+                     WHERE (d.content_id IS NULL) <> (c.expire_time IS NOT NULL)";
+        let files: i64 = client.query_one(files, &[]).await.unwrap().get(0);
+        if files > 0 {
+            torture.violation(format!("{files} files in {name} are kept for nobody, or expire under their documents"));
         }
         // What a fence closes is a source that was left, or a database that was given up.
         let served = "SELECT d.company_id, d.document_id::text FROM fbs_document.document AS d \

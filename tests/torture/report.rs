@@ -65,6 +65,9 @@ struct Counts {
     unknown: usize,
     tries: usize,
     elsewhere: usize,
+    /// Files that came whole.
+    uploads: usize,
+    downloads: usize,
 }
 
 fn count(lines: &[Line]) -> Counts {
@@ -77,9 +80,14 @@ fn count(lines: &[Line]) -> Counts {
             Outcome::Is(_) => {
                 counts.ok += 1;
                 counts.changed += usize::from(!matches!(line.call, Call::Get | Call::List));
+                counts.uploads += usize::from(matches!(line.call, Call::Upload { .. }));
+            }
+            Outcome::File(_) => {
+                counts.ok += 1;
+                counts.downloads += 1;
             }
             Outcome::Refused(_) => counts.refused += 1,
-            Outcome::Unknown if line.call == Call::Get => {}
+            Outcome::Unknown if matches!(line.call, Call::Get | Call::Download) => {}
             Outcome::Unknown => counts.unknown += 1,
         }
         counts.tries += line.tries.len();
@@ -103,6 +111,8 @@ pub(super) fn guards(lines: &[Line], fired: &BTreeMap<&'static str, usize>, look
             fired.iter().filter(|(name, _)| name.starts_with("moved")).map(|(_, n)| n).sum(),
             seconds.div_ceil(120),
         ),
+        ("files that were brought", counts.uploads, seconds / 12),
+        ("files that were read", counts.downloads, seconds / 30),
         ("looks at both places", looks, seconds),
     ];
     for (lane, faults) in nemesis::lanes() {

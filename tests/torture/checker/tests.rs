@@ -3,7 +3,7 @@
 use super::{Change, Content, NEVER, Op, Refusal, Stage, Verdict, What, check, smallest};
 
 const fn draft(nonce: u64) -> Content {
-    Content { nonce, stage: Stage::Draft, deleted: false }
+    Content { nonce, file: 0, stage: Stage::Draft, deleted: false }
 }
 
 /// What happened, between which moments; lines are numbered as they stand.
@@ -61,8 +61,8 @@ fn what_one_caller_does_after_another_is_explained_in_its_order_alone() {
 #[test]
 fn an_acknowledged_write_that_is_gone_is_no_history() {
     assert!(!is_legal(&[(created(1), 0, 1), (What::Seen(None), 2, 3)]));
-    assert!(!is_legal(&[(created(1), 0, 1), (What::Unlisted, 2, 3)]));
-    assert!(is_legal(&[(created(1), 0, 1), (made(Change::Delete, Some(draft(1))), 2, 3), (What::Unlisted, 4, 5)]));
+    assert!(!is_legal(&[(created(1), 0, 1), (What::Hidden, 2, 3)]));
+    assert!(is_legal(&[(created(1), 0, 1), (made(Change::Delete, Some(draft(1))), 2, 3), (What::Hidden, 4, 5)]));
     // But for that of a database that was given up.
     assert!(is_legal(&[(created(1), 0, 1), (made(Change::Lose, None), 2, 3), (What::Seen(None), 4, 5)]));
 }
@@ -109,6 +109,30 @@ fn refusals_say_what_the_document_is() {
     assert!(!after(refused(Change::Update(2), Some(draft(1)), Refusal::NotEditable)));
     assert!(!after(refused(Change::Delete, Some(pending), Refusal::NotFound)));
     assert!(!is_legal(&[(refused(Change::Create(1), None, Refusal::Exists), 0, 1)]));
+}
+
+#[test]
+fn a_file_is_there_from_its_upload_to_the_next_and_hides_with_its_document() {
+    let with = |file| Content { file, ..draft(1) };
+    let uploaded = (made(Change::Upload(7), Some(draft(1))), 2, 3);
+    let after = |of: &[(What, u64, u64)]| is_legal(&[&[(created(1), 0, 1), uploaded], of].concat());
+    assert!(after(&[(What::Holds(7), 4, 5), (What::Seen(Some(with(7))), 6, 7)]));
+    assert!(!after(&[(What::Holds(0), 4, 5)]) && !after(&[(What::Holds(8), 4, 5)]) && !after(&[(seen(1), 4, 5)]));
+    // The text changes, the file stays.
+    let renamed = (made(Change::Update(2), Some(with(7))), 4, 5);
+    assert!(after(&[renamed, (What::Seen(Some(Content { nonce: 2, ..with(7) })), 6, 7)]));
+    assert!(!after(&[renamed, (seen(2), 6, 7)]));
+    // Its etag is another one.
+    assert!(!after(&[(updated(2, 1), 4, 5)]));
+    let replaced = (made(Change::Upload(8), None), 4, 9);
+    assert!(after(&[replaced, (What::Holds(7), 5, 6), (What::Holds(8), 7, 8)]));
+    assert!(!after(&[replaced, (What::Holds(8), 5, 6), (What::Holds(7), 7, 8)]));
+    let deleted = (made(Change::Delete, None), 4, 5);
+    assert!(after(&[deleted, (What::Hidden, 6, 7)]) && !after(&[deleted, (What::Holds(7), 6, 7)]));
+    let submitted = (made(Change::Submit, None), 4, 5);
+    let pending = Content { stage: Stage::Pending, ..with(7) };
+    assert!(after(&[submitted, (refused(Change::Upload(9), Some(pending), Refusal::NotEditable), 6, 7)]));
+    assert!(!after(&[submitted, (made(Change::Upload(9), Some(pending)), 6, 7)]));
 }
 
 #[test]
