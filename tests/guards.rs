@@ -307,7 +307,7 @@ async fn what_owners_may_do_with_their_databases_keeps_nobody_out() {
     // Version 2 knows no canary, and is served.
     world.create_own_database("older").await;
     world.run("djo_older_db", "DROP TABLE fbs_document.canary").await;
-    world.run("djo_older_db", "DELETE FROM fbs_router.schema_version WHERE version = 3").await;
+    world.run("djo_older_db", "DELETE FROM fbs_router.schema_version WHERE version >= 3").await;
     assert_eq!(written(&replica, "older").await.as_deref(), Ok("djo_older_db"));
     world.platform.implementer().apply("djo_older_db", Purpose::Solution("older".into())).await.unwrap();
     assert_eq!(written(&replica, "older").await.as_deref(), Ok("djo_older_db"));

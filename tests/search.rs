@@ -280,3 +280,29 @@ async fn figures_count_live_documents_by_state_type_and_category() {
     assert_eq!((stats.by_type.values().sum::<i64>(), stats.by_type["/"]), (1_505, 502));
     assert_eq!((stats.by_type["general"], stats.by_category["finance"]), (4, 3));
 }
+
+/// Rows keep the words that an earlier version gave them, so a later one must find the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_words_of_a_document_are_those_of_the_first_version_that_had_any() {
+    const NAME: &str = "FUNCTION fbs_document.search_words(";
+    let world = World::new().await;
+    let first = include_str!("../schema/migrations/documents_0002.sql");
+    let begin = first.find(&format!("CREATE {NAME}")).unwrap();
+    let end = begin + first[begin..].find("$$;").unwrap() + 3;
+    world.run(ACME_DATABASE, &first[begin..end].replace(NAME, "FUNCTION public.first_words(")).await;
+    let texts = "'', ' ', 'Invoice', 'état ÉTAT Straße', 'a-b_c/d.e@f.org 3.14 -7', repeat('x_', 900), repeat('ab ', 300), \
+                 E'tab\\tline\\nend', 'it''s {\"}', '発注書 No. 5'";
+    let metadata = "NULL, '{}', '[]', '7', '\"word\"', '{\"key\": \"value\", \"n\": 3, \"no\": null, \"yes\": true}', \
+                    '{\"deep\": [{\"in\": [\"side\", 1.50, [[\"more\"]]]}]}'";
+    let words = |function: &str| format!("{function}('acme', of, 'the ' || of, of || ' again', tags, metadata)");
+    let asked = format!(
+        "SELECT count(*), count(*) FILTER (WHERE {} IS DISTINCT FROM {})
+           FROM unnest(ARRAY[{texts}]) AS of, unnest(ARRAY[{metadata}]::jsonb[]) AS metadata,
+                (VALUES ('{{}}'::text[]), (ARRAY['one']), (ARRAY['two words', 'Ünï', repeat('y', 300)])) AS t (tags)",
+        words("fbs_document.search_words"),
+        words("public.first_words")
+    );
+    let client = world.platform.cluster.connect(ACME_DATABASE).await.unwrap();
+    let row = client.query_one(&asked, &[]).await.unwrap();
+    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (10 * 7 * 3, 0));
+}

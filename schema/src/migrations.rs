@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 /// The newest version of the documents schema that this build knows.
-pub const DOCUMENTS_VERSION: i32 = 3;
+pub const DOCUMENTS_VERSION: i32 = 4;
 /// The oldest version of the documents schema that this build serves.
 pub const DOCUMENTS_OLDEST_SERVED: i32 = 2;
 /// The newest version of the ledger that this build knows.
@@ -35,6 +35,7 @@ pub(crate) const DOCUMENTS: Component = Component {
         Migration { version: 1, compatible_from: 1, sql: include_str!("../migrations/documents_0001.sql") },
         Migration { version: 2, compatible_from: 2, sql: include_str!("../migrations/documents_0002.sql") },
         Migration { version: 3, compatible_from: 2, sql: include_str!("../migrations/documents_0003.sql") },
+        Migration { version: 4, compatible_from: 2, sql: include_str!("../migrations/documents_0004.sql") },
     ],
     grants: include_str!("../migrations/grants_documents.sql"),
 };
