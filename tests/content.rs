@@ -479,34 +479,44 @@ async fn a_download_goes_on_where_it_broke_unless_the_content_was_replaced() {
     let world = World::new().await;
     let replica = world.replica().await;
     let content = noise(40 * PIECE);
-    let id = replica.make("globex", "N").await.document_id;
-    replica.upload("globex", &id, "a", &content).await.unwrap();
-    // A slow reader, under whom the content is replaced and cleared away.
-    let mut slow = replica.documents().download_content(wanted("globex", &id)).await.unwrap().into_inner();
-    let mut received = 0;
-    for _ in 0..4 {
-        if let Some(fbs_router_proto::document::v1::download_content_response::Frame::Chunk(chunk)) =
-            slow.message().await.unwrap().unwrap().frame
-        {
-            received += chunk.len();
+    // Of what is removed, which pieces are removed last.
+    for last in ["false", "old.first_byte < 8 * 262144 OR old.first_byte >= 20 * 262144"] {
+        let later = format!(
+            "CREATE OR REPLACE FUNCTION public.later() RETURNS trigger LANGUAGE plpgsql AS \
+                 'BEGIN IF {last} THEN RETURN NULL; END IF; RETURN old; END'; \
+             CREATE OR REPLACE TRIGGER later BEFORE DELETE ON fbs_document.content_chunk \
+                 FOR EACH ROW EXECUTE FUNCTION public.later()"
+        );
+        world.run(SYSTEM_DATABASE, &later).await;
+        let id = replica.make("globex", "N").await.document_id;
+        replica.upload("globex", &id, "a", &content).await.unwrap();
+        // A slow reader, under whom the content is replaced and cleared away.
+        let mut slow = replica.documents().download_content(wanted("globex", &id)).await.unwrap().into_inner();
+        let mut received = 0;
+        for _ in 0..4 {
+            if let Some(fbs_router_proto::document::v1::download_content_response::Frame::Chunk(chunk)) =
+                slow.message().await.unwrap().unwrap().frame
+            {
+                received += chunk.len();
+            }
         }
+        let request =
+            DownloadContentRequest { offset: i64::try_from(received).unwrap(), generation: 1, ..wanted("globex", &id) };
+        assert!(replica.download_from(request.clone()).await.unwrap().1 == content[received..]);
+        replica.upload("globex", &id, "a", b"another").await.unwrap();
+        let changed = failure(Code::Aborted, "ETAG_MISMATCH");
+        assert_eq!(replica.download_from(request).await.unwrap_err(), changed);
+        replica.make("globex", "comes by").await;
+        let ended = loop {
+            match slow.message().await {
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("a download that lost its content ended as if it were whole"),
+                Err(status) => break status,
+            }
+        };
+        assert_eq!(refusal(&ended), changed);
+        assert_eq!(ended.metadata().get("fbs-database").unwrap(), SYSTEM_DATABASE);
     }
-    let request =
-        DownloadContentRequest { offset: i64::try_from(received).unwrap(), generation: 1, ..wanted("globex", &id) };
-    assert!(replica.download_from(request.clone()).await.unwrap().1 == content[received..]);
-    replica.upload("globex", &id, "a", b"another").await.unwrap();
-    let changed = failure(Code::Aborted, "ETAG_MISMATCH");
-    assert_eq!(replica.download_from(request).await.unwrap_err(), changed);
-    replica.make("globex", "comes by").await;
-    let ended = loop {
-        match slow.message().await {
-            Ok(Some(_)) => {}
-            Ok(None) => panic!("a download that lost its content ended as if it were whole"),
-            Err(status) => break status,
-        }
-    };
-    assert_eq!(refusal(&ended), changed);
-    assert_eq!(ended.metadata().get("fbs-database").unwrap(), SYSTEM_DATABASE);
 }
 
 #[tokio::test(flavor = "multi_thread")]

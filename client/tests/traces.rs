@@ -59,6 +59,9 @@ async fn a_call_is_a_span_that_tells_how_it_ended_and_nothing_secret() {
         .with_ansi(false)
         .with_writer(move || writer.clone())
         .finish();
+    // Where there is one subscriber, whoever comes first to a place that is traced decides for good whether anybody listens
+    // there; and that may be another test, which has none.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let guard = tracing::subscriber::set_default(subscriber);
     let draft = Document { title: "t1tle".into(), ..Default::default() };
     client.solution("acme_corp").create(draft).await.unwrap_err();

@@ -30,6 +30,7 @@ pub(super) struct Content {
     /// Which write its text comes from.
     pub(super) nonce: u64,
     /// Which upload its file comes from; 0: it has none.
+    #[serde(default)]
     pub(super) file: u64,
     pub(super) stage: Stage,
     pub(super) deleted: bool,
@@ -151,6 +152,7 @@ impl Op {
         let What::Applied { change, read } = self.what else { return false };
         match change {
             Change::Create(_) if self.returned != NEVER => true,
+            Change::Create(_) if matches!(other.what, What::Holds(_)) => true,
             Change::Create(nonce) | Change::Update(nonce) => other.spoken_of().is_some_and(|of| of.nonce == nonce),
             Change::Upload(file) => {
                 other.what == What::Holds(file) || other.spoken_of().is_some_and(|of| of.file == file)

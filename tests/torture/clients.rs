@@ -215,7 +215,12 @@ impl<'t> Client<'t> {
                 Some(nonce) => Outcome::File(nonce),
                 None => return self.torture.violation(format!("{}: nobody brought {content:?}", solution.name)),
             },
-            Some(Err(refusal)) => Outcome::Refused(refusal),
+            Some(Err(refusal)) => {
+                if !matches!(refusal, Refusal::NotFound | Refusal::NoFile | Refusal::EtagMismatch) {
+                    self.torture.violation(format!("{}: a download is refused as {refusal:?}", solution.name));
+                }
+                Outcome::Refused(refusal)
+            }
             None => Outcome::Unknown,
         };
         self.torture.record(Line {

@@ -12,16 +12,18 @@ use crate::support::transfers::{declared, frames, header as of_content};
 
 type Documents = DocumentServiceClient<Channel>;
 
-/// Less than a frame, more than one, more than one that is stored.
-const SIZES: [usize; 3] = [50, 70_000, 300_000];
+/// Less than a frame; more than one; more than one that is stored; more than what is stored, and read, at once.
+const SIZES: [usize; 4] = [50, 70_000, 300_000, 1_400_000];
 /// Bytes of a frame.
-const FRAME: usize = 40_000;
+const FRAME: usize = 60_000;
 
 /// What upload `nonce` of a solution brings.
 pub(super) fn bytes(solution: &str, nonce: u64) -> Vec<u8> {
     let text = format!("{nonce} {} ", canary(solution));
     let size = SIZES[usize::try_from(nonce).unwrap() % SIZES.len()];
-    text.bytes().cycle().take(size).collect()
+    let mut bytes = text.repeat(size.div_ceil(text.len())).into_bytes();
+    bytes.truncate(size);
+    bytes
 }
 
 /// The header of upload `nonce`.

@@ -148,11 +148,13 @@ impl Line {
                 vec![at(What::Seen(seen.as_ref().map(|seen| seen.content)), self.returned)]
             }
             (_, Outcome::File(nonce)) => vec![at(What::Holds(*nonce), self.returned)],
-            (None, Outcome::Refused(Refusal::NoFile)) => vec![at(What::Holds(0), self.returned)],
-            // The file was replaced, or the document deleted, while it was read: no more is said.
-            (None, Outcome::Refused(Refusal::EtagMismatch)) => Vec::new(),
-            // A deleted document is shown, and has no file to read.
-            (None, Outcome::Refused(_)) if self.call == Call::Download => vec![at(What::Hidden, self.returned)],
+            (None, Outcome::Refused(refusal)) if self.call == Call::Download => match refusal {
+                Refusal::NoFile => vec![at(What::Holds(0), self.returned)],
+                // It was replaced while it was read: no more is said.
+                Refusal::EtagMismatch => Vec::new(),
+                // A deleted document is shown, and has no file to read.
+                _ => vec![at(What::Hidden, self.returned)],
+            },
             (None, Outcome::Refused(_)) => vec![at(What::Seen(None), self.returned)],
             (None, Outcome::Unknown) => Vec::new(),
         }

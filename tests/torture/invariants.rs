@@ -175,7 +175,7 @@ pub(super) async fn databases(torture: &Torture) {
         if foreign > 0 {
             torture.violation(format!("{foreign} rows of {name} belong elsewhere"));
         }
-        // A file stays exactly as long as its document names it.
+        // No file is kept for nobody, and none expires under its document.
         let files = "SELECT count(*) FROM fbs_document.content AS c \
                      LEFT JOIN fbs_document.document AS d USING (company_id, content_id) \
                      WHERE (d.content_id IS NULL) <> (c.expire_time IS NOT NULL)";

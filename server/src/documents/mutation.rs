@@ -109,7 +109,7 @@ pub(super) async fn mutate<T: Send + 'static>(
         .await
 }
 
-/// None if there is no such document, be it deleted.
+/// None if there is no such document; a deleted one is there.
 pub(super) async fn lock(writer: &mut Writer, document_id: DocumentId) -> Result<Option<Locked>> {
     let rows = writer.query(&LOCK_ROW, &[&document_id]).await?;
     let locked = rows.first().map(|row| {

@@ -135,7 +135,8 @@ impl Reader {
     /// Hands on what the piece holds from the position on.
     async fn send(&mut self, piece: Piece) -> Result<()> {
         let Some(skip) = self.position.checked_sub(piece.first_byte).and_then(|skip| usize::try_from(skip).ok()) else {
-            return Err(Error::internal("a stored content with a gap"));
+            // What no document names any more is removed some pieces at a time, in any order.
+            return Err(self.replaced().await);
         };
         let mut rest = Bytes::from(piece.bytes);
         if skip >= rest.len() {
