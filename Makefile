@@ -5,12 +5,14 @@
 
 CARGO ?= cargo
 ARGS ?=
+# The package named: with all of the workspace's features it would be another build than the one that the tests start.
+BINARY = --package fbs-router --bin fbs-router
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 dev: postgres ## Everything on this machine, with a Postgres of its own: ARGS="--port 50051"
-	@$(CARGO) run --quiet --locked --bin fbs-router -- dev $(ARGS)
+	@$(CARGO) run --quiet --locked $(BINARY) -- dev $(ARGS)
 
 postgres: ## Finds PostgreSQL server binaries, or fetches them once; prints their folder
 	@scripts/postgres
@@ -28,15 +30,15 @@ test: postgres pgbouncer ## All tests, on a real Postgres, and from Python, Node
 	@$(MAKE) --no-print-directory grpcurl
 
 python: postgres ## The Python client suite, against `fbs-router dev`
-	@$(CARGO) build --quiet --locked --bin fbs-router
+	@$(CARGO) build --quiet --locked $(BINARY)
 	@scripts/python-client
 
 node: postgres ## The Node client suite, against `fbs-router dev`
-	@$(CARGO) build --quiet --locked --bin fbs-router
+	@$(CARGO) build --quiet --locked $(BINARY)
 	@scripts/node-client
 
 grpcurl: postgres ## A document's whole life with grpcurl, against `fbs-router dev`
-	@$(CARGO) build --quiet --locked --bin fbs-router
+	@$(CARGO) build --quiet --locked $(BINARY)
 	@scripts/grpcurl-life
 
 fuzz: postgres ## Looks for input that breaks something, each target for SECONDS (60)
@@ -77,10 +79,10 @@ bench: postgres ## Benchmarks, with their peers and limits
 	$(CARGO) run --release --locked --package fbs-router-bench -- $(ARGS)
 
 break: postgres ## Breaks databases under a running service, and shows what callers see
-	@FBS_ROUTER_LOG=off $(CARGO) run --quiet --locked --bin fbs-router -- dev --break $(ARGS)
+	@FBS_ROUTER_LOG=off $(CARGO) run --quiet --locked $(BINARY) -- dev --break $(ARGS)
 
 setup-doc: postgres ## Types what docs/setup.md says, on an empty Postgres
-	@$(CARGO) build --quiet --locked --bin fbs-router
+	@$(CARGO) build --quiet --locked $(BINARY)
 	@scripts/setup-doc
 
 full: ## Everything that takes long (hours), and a page that sums it up; PARTS for some of it
