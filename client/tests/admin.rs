@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{Service, dead_port, eventually, failure};
 use fbs_router_client::{
     Admin, Client, Error, ErrorKind, ErrorReason,
     v1::{MoveSolutionRequest, Placement, RegisterSolutionRequest, Solution, move_solution_response::Step},
@@ -17,6 +16,8 @@ use fbs_router_proto::admin::v1::{
 };
 use futures_util::{StreamExt, stream};
 use tonic::{Code, Request, Response, Status, metadata::MetadataMap, service::Routes};
+
+use crate::support::{Service, dead_port, eventually, failure};
 
 type Progress = Result<proto::MoveSolutionResponse, Status>;
 

@@ -5,7 +5,6 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{Script, Service, failure, place};
 use fbs_router_client::{
     Client, ErrorKind, ErrorReason,
     v1::{
@@ -15,6 +14,8 @@ use fbs_router_client::{
 };
 use fbs_router_proto::document::v1 as proto;
 use tonic::{Code, Request, Response, Status, metadata::MetadataMap};
+
+use crate::support::{Script, Service, failure, place};
 
 /// Creates whatever it is told to, never finds anything, and takes for ever to update.
 #[derive(Debug, Default)]

@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{Frames, Script, Service, failure, place, unavailable};
 use fbs_router_client::{
     Client, Documents, Download, Error, ErrorKind, ErrorReason,
     v1::{Content, DownloadContentRequest, DownloadContentResponse},
@@ -17,6 +16,8 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 use tonic::{Code, Request, Response, Status};
+
+use crate::support::{Frames, Script, Service, failure, place, unavailable};
 
 /// How a stream ends after so many bytes, instead of with all of them.
 #[derive(Debug, Clone)]

@@ -8,10 +8,11 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{Script, Service, dead_port, eventually, failure};
 use fbs_router_client::{Client, Error, ErrorKind, v1::Document};
 use fbs_router_proto::document::v1 as proto;
 use tonic::{Code, Request, Response, Status};
+
+use crate::support::{Script, Service, dead_port, eventually, failure};
 
 /// Counts who asks; draining, it sends everybody elsewhere; what is slow it never answers.
 #[derive(Debug, Default)]

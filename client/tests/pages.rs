@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::support::{Script, Service, failure, place};
 use fbs_router_client::{
     ErrorKind,
     v1::{Document, DocumentFilter, ListDocumentsRequest},
@@ -10,6 +9,8 @@ use fbs_router_client::{
 use fbs_router_proto::document::v1 as proto;
 use futures_util::TryStreamExt;
 use tonic::{Code, Request, Response, Status};
+
+use crate::support::{Script, Service, failure, place};
 
 /// Pages of two; each token is the number of its page.
 #[derive(Debug, Default)]

@@ -7,13 +7,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::support::{Script, Service, failure, unavailable};
 use fbs_router_client::{
     Client, Error, ErrorKind,
     v1::{CreateDocumentRequest, Document},
 };
 use fbs_router_proto::document::v1 as proto;
 use tonic::{Code, Request, Response, Status, metadata::MetadataMap};
+
+use crate::support::{Script, Service, failure, unavailable};
 
 /// Fails as often as it is told to, and then creates.
 #[derive(Debug, Default)]

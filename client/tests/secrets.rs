@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::support::{Script, Service};
 use fbs_router_client::{Client, ErrorKind, Tls, v1::Document};
 use fbs_router_proto::document::v1 as proto;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -10,6 +9,8 @@ use tonic::{
     Request, Response, Status,
     transport::{Certificate, Identity, ServerTlsConfig},
 };
+
+use crate::support::{Script, Service};
 
 /// Remembers what it was shown.
 #[derive(Debug, Default)]

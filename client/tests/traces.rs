@@ -8,11 +8,12 @@ use std::{
     },
 };
 
-use crate::support::{Script, Service, failure, unavailable};
 use fbs_router_client::{Client, v1::Document};
 use fbs_router_proto::document::v1 as proto;
 use tonic::{Code, Request, Response, Status};
 use tracing_subscriber::fmt::format::FmtSpan;
+
+use crate::support::{Script, Service, failure, unavailable};
 
 /// Is down once, and then finds a document that exists already.
 #[derive(Debug, Default)]

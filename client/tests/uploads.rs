@@ -11,7 +11,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::support::{Script, Service, eventually, failure, unavailable};
 use fbs_router_client::{
     Client, Documents, ErrorKind, ErrorReason, Upload,
     v1::{Content, Document, upload_content_request::Header},
@@ -20,6 +19,8 @@ use fbs_router_proto::document::v1::{self as proto, upload_content_request::Fram
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, ReadBuf};
 use tonic::{Code, Request, Response, Status, Streaming};
+
+use crate::support::{Script, Service, eventually, failure, unavailable};
 
 /// What the service does with an upload.
 #[derive(Debug, Clone, Copy, PartialEq)]
