@@ -5,8 +5,10 @@
 
 CARGO ?= cargo
 ARGS ?=
-# The package named: with all of the workspace's features it would be another build than the one that the tests start.
+# The program alone, in the least time; and as the tests start it, for which their libraries are there (tests/support/process.rs).
 BINARY = --package fbs-router --bin fbs-router
+TESTED = --workspace --bin fbs-router --examples
+E2E = --workspace --test e2e
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -30,20 +32,20 @@ test: postgres pgbouncer ## All tests, on a real Postgres, and from Python, Node
 	@$(MAKE) --no-print-directory grpcurl
 
 python: postgres ## The Python client suite, against `fbs-router dev`
-	@$(CARGO) build --quiet --locked $(BINARY)
+	@$(CARGO) build --quiet --locked $(TESTED)
 	@scripts/python-client
 
 node: postgres ## The Node client suite, against `fbs-router dev`
-	@$(CARGO) build --quiet --locked $(BINARY)
+	@$(CARGO) build --quiet --locked $(TESTED)
 	@scripts/node-client
 
 grpcurl: postgres ## A document's whole life with grpcurl, against `fbs-router dev`
-	@$(CARGO) build --quiet --locked $(BINARY)
+	@$(CARGO) build --quiet --locked $(TESTED)
 	@scripts/grpcurl-life
 
 fuzz: postgres ## Looks for input that breaks something, each target for SECONDS (60)
 	FBS_ROUTER_FUZZ_SECONDS=$(or $(SECONDS),60) $(CARGO) test --locked --package fbs-router --lib -- --nocapture fuzz
-	FBS_ROUTER_SEED=random $(CARGO) test --locked --package fbs-router-proto --test e2e -- --nocapture random_input
+	FBS_ROUTER_SEED=random $(CARGO) test --locked $(E2E) -- --nocapture random_input
 
 planted: postgres ## Plants each bug of tests/planted, and expects the test that it names to fail; ARGS=--torture: the history test
 	scripts/planted $(ARGS)
@@ -66,14 +68,14 @@ features: ## Builds each crate with the features its users choose
 	$(CARGO) check --quiet --locked --package fbs-router-proto --no-default-features --features server
 
 moves: postgres ## MOVES (20) moves of ROWS (10000) documents, with writers, while movers and Postgres are killed
-	FBS_MOVES=$(or $(MOVES),20) FBS_ROWS=$(or $(ROWS),10000) $(CARGO) test --locked --package fbs-router-proto --test e2e -- --nocapture no_write_is_lost_or_doubled
+	FBS_MOVES=$(or $(MOVES),20) FBS_ROWS=$(or $(ROWS),10000) $(CARGO) test --locked $(E2E) -- --nocapture no_write_is_lost_or_doubled
 
 torture: postgres ## MINUTES (10) of faults under callers, from SEED (a random one), and what they were told explained; CHECK=FILE judges a record again
 	FBS_TORTURE_CHECK=$(CHECK) FBS_TORTURE_SEED=$(or $(SEED),$(shell od -An -N4 -tu4 /dev/urandom)) FBS_TORTURE_SECONDS=$$(($(or $(MINUTES),10) * 60)) \
-		$(CARGO) test --locked --package fbs-router-proto --test e2e -- --nocapture --exact torture::what_callers_were_told_under_faults_is_the_history_of_documents
+		$(CARGO) test --locked $(E2E) -- --nocapture --exact faults::torture::what_callers_were_told_under_faults_is_the_history_of_documents
 
 cuts: postgres ## Interrupts every RPC at every point at which it waits, and before, in and after every message to Postgres and back
-	FBS_CUTS=all $(CARGO) test --locked --package fbs-router-proto --test e2e -- --nocapture every_call::
+	FBS_CUTS=all $(CARGO) test --locked $(E2E) -- --nocapture every_call::
 
 bench: postgres ## Benchmarks, with their peers and limits
 	$(CARGO) run --release --locked --package fbs-router-bench -- $(ARGS)
@@ -82,7 +84,7 @@ break: postgres ## Breaks databases under a running service, and shows what call
 	@FBS_ROUTER_LOG=off $(CARGO) run --quiet --locked $(BINARY) -- dev --break $(ARGS)
 
 setup-doc: postgres ## Types what docs/setup.md says, on an empty Postgres
-	@$(CARGO) build --quiet --locked $(BINARY)
+	@$(CARGO) build --quiet --locked $(TESTED)
 	@scripts/setup-doc
 
 full: ## Everything that takes long (hours), and a page that sums it up; PARTS for some of it

@@ -11,6 +11,7 @@ mod link;
 mod locks;
 mod router;
 mod server;
+mod torture;
 
 use fbs_router_proto::document::v1::Document;
 use fbs_router_sandbox::{

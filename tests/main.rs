@@ -56,6 +56,5 @@ mod standby;
 mod states;
 mod support;
 mod tls;
-mod torture;
 mod transport;
 mod workflow;

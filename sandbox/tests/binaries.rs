@@ -2,7 +2,6 @@
 //!
 //! The search reads the environment, which a process cannot change safely for itself: it runs in
 //! this test binary once more, and tells on its standard error what it found.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     fs,
@@ -25,7 +24,7 @@ fn search() {
 
 fn search_with(environment: &[(&str, &Path)]) -> String {
     let mut child = Command::new(std::env::current_exe().unwrap());
-    child.args(["--exact", "search", "--ignored", "--nocapture"]).env_remove("PG_BINDIR");
+    child.args(["--exact", "binaries::search", "--ignored", "--nocapture"]).env_remove("PG_BINDIR");
     child.env("PATH", "/nonexistent").envs(environment.iter().copied());
     String::from_utf8(child.output().unwrap().stderr).unwrap()
 }

@@ -1,5 +1,4 @@
 //! What a cluster's faults look like to a client, and that it survives them.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     path::Path,

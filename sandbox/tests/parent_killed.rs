@@ -2,7 +2,6 @@
 //!
 //! The parent is this test binary once more, with a variable set; its scratch place is a folder of
 //! its own, so that "nothing is left" can be read off that folder and off the command lines.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     fs,
@@ -41,7 +40,10 @@ fn place() -> tempfile::TempDir {
 
 fn spawn_parent(place: &Path, more: &[(&str, &Path)]) -> Child {
     let mut parent = Command::new(std::env::current_exe().unwrap());
-    parent.args(["--exact", "parent", "--ignored", "--nocapture"]).env(SCRATCH, place).envs(more.iter().copied());
+    parent
+        .args(["--exact", "parent_killed::parent", "--ignored", "--nocapture"])
+        .env(SCRATCH, place)
+        .envs(more.iter().copied());
     parent.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
 

@@ -1,5 +1,4 @@
 //! The modes of the fault proxy, with an echo server and with Postgres behind it.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     io::ErrorKind,

@@ -12,35 +12,37 @@ use fbs_router_sandbox::soon;
 use super::Replica;
 
 /// `fbs-router`, built from the tree under test.
-pub(crate) fn binary() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| built(&["--package", "fbs-router", "--bin", "fbs-router"]).join("fbs-router"))
+pub(crate) fn binary() -> PathBuf {
+    built().join("fbs-router")
 }
 
 /// An example of the client crate.
 pub(crate) fn example(name: &str) -> PathBuf {
-    static EXAMPLES: OnceLock<PathBuf> = OnceLock::new();
-    let folder = EXAMPLES.get_or_init(|| built(&["--package", "fbs-router-client", "--examples"]).join("examples"));
-    folder.join(name)
+    built().join("examples").join(name)
 }
 
-/// Nothing to do where the workspace was built, and never a stale one. The folder of what was built.
-fn built(what: &[&str]) -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("a target folder");
-    let mut build = Command::new(env!("CARGO"));
-    // What cargo tells a test of its package: build scripts look at it, and would begin anew here and in the next build.
-    let told = |name: &str| ["CARGO_PKG_", "CARGO_MANIFEST_", "OUT_DIR"].iter().any(|of| name.starts_with(of));
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(told)) {
-        build.env_remove(name);
-    }
-    let built = build
-        .args(["build", "--quiet", "--locked"])
-        .args(what)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .env("CARGO_TARGET_DIR", target)
-        .status();
-    assert!(built.expect("cargo").success(), "it is built");
-    target.join("debug")
+/// The folder of what cargo built: never a stale one.
+///
+/// Built together, as examples make cargo choose the features that it chooses for tests of the workspace: after those,
+/// libraries need no second build.
+fn built() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("a target folder");
+        let mut build = Command::new(env!("CARGO"));
+        // What cargo tells a test of its package: build scripts look at it, and would begin anew here and in the next build.
+        let told = |name: &str| ["CARGO_PKG_", "CARGO_MANIFEST_", "OUT_DIR"].iter().any(|of| name.starts_with(of));
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(told)) {
+            build.env_remove(name);
+        }
+        let built = build
+            .args(["build", "--quiet", "--locked", "--workspace", "--bin", "fbs-router", "--examples"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .env("CARGO_TARGET_DIR", target)
+            .status();
+        assert!(built.expect("cargo").success(), "it is built");
+        target.join("debug")
+    })
 }
 
 /// Runs a program, passes signals on to it, and kills it when nobody holds the other end of the pipe: whatever ended us.
