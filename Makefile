@@ -22,8 +22,8 @@ postgres: ## Finds PostgreSQL server binaries, or fetches them once; prints thei
 pgbouncer: ## Finds PgBouncer, or fetches it once, or says that what needs it is skipped
 	@scripts/pgbouncer
 
-# One more than processors: tests wait for Postgres and for time, too.
-test test-pg18: export RUST_TEST_THREADS ?= $(shell echo $$(($$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1) + 1)))
+# Two more than processors: tests wait for Postgres and for time, too.
+test test-pg18: export RUST_TEST_THREADS ?= $(shell echo $$(($$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1) + 2)))
 
 test: postgres pgbouncer ## All tests, on a real Postgres, and from Python, Node and grpcurl
 	$(CARGO) test --workspace --locked
