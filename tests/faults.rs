@@ -1,6 +1,7 @@
 //! A dedicated database that is down, full, renamed, closed, refusing, or behind a link that hangs gives the stated
 //! error, nothing of its solution reaches the system database, and it recovers by itself. One file for each thing that
-//! breaks; docs/faults.md is the catalogue.
+//! breaks; docs/faults.md is the catalogue. All of them together, under callers, are the history test: `torture`. It stands here
+//! also because tests begin in alphabetical order, and what takes longest had better not begin last.
 
 mod callers;
 mod catalogue;

@@ -7,6 +7,7 @@ use fbs_router_proto::router::v1::Placement;
 use fbs_router_sandbox::{
     PgBouncer,
     platform::{ACME_DATABASE, PASSWORD, SYSTEM_DATABASE},
+    soon,
 };
 use tonic::Code;
 
@@ -14,7 +15,7 @@ use crate::{
     identity::MISMATCH,
     moving::{DEDICATED, GLOBEX, SYSTEM, fill, placed, to},
     support::{
-        Replica, World,
+        Replica, World, failure,
         load::{Load, NOBODY_KNOWS},
         transfers::noise,
     },
@@ -97,6 +98,11 @@ async fn everything_works_through_a_pooler_in_transaction_mode_and_nothing_goes_
             // Those that were under way end where they began.
             load.enough(&["acme_corp"]).await;
             acme.nobody.store(true, Relaxed);
+            soon("where it leads is told", async || match replica.names("acme_corp").await {
+                Err(refusal) if refusal == failure(MISMATCH.0, MISMATCH.1) => Ok(()),
+                other => Err(format!("{other:?}")),
+            })
+            .await;
             load.enough(&["acme_corp"]).await;
             acme.nobody.store(false, Relaxed);
             pooler.lead(&[(ACME_DATABASE, ACME_DATABASE)]).await.unwrap();

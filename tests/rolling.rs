@@ -113,4 +113,9 @@ async fn open_streams_keep_nobody_from_ending() {
     .await;
     served.stop().await;
     assert!(writer.await.unwrap().is_err(), "an upload that was not finished is not acknowledged");
+    let rest = async {
+        while reader.message().await?.is_some() {}
+        Ok::<_, tonic::Status>(())
+    };
+    assert!(rest.await.is_err(), "the download was open to the last");
 }

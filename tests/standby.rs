@@ -65,6 +65,13 @@ fn home(solution: &str) -> &'static str {
     if solution == "acme_corp" { ACME_DATABASE } else { SYSTEM_DATABASE }
 }
 
+/// Documents of a solution in the system database.
+async fn shared(cluster: &Cluster, solution: &str) -> i64 {
+    let client = cluster.connect(SYSTEM_DATABASE).await.unwrap();
+    let sql = "SELECT count(*) FROM fbs_document.document WHERE company_id = $1";
+    client.query_one(sql, &[&solution]).await.unwrap().get(0)
+}
+
 /// How often Postgres refused a write because it takes none.
 fn refusals(cluster: &Cluster) -> usize {
     let log = std::fs::read_to_string(cluster.log_path()).unwrap();
@@ -93,6 +100,7 @@ async fn a_standby_promoted_under_load_after_its_primary_died_serves_everything_
     assert_eq!(refusals(&standby), 0);
     let told = replica.resolve("acme_corp").await.unwrap().database.unwrap();
     assert_eq!(told.host, standby.socket_directory().display().to_string());
+    assert_eq!(shared(&standby, "acme_corp").await, 0);
     nothing_is_left(&standby, &[&replica]).await;
 }
 
@@ -129,6 +137,8 @@ async fn a_primary_that_takes_no_writes_any_more_is_left_with_every_connection_f
     tokio::join!(load.go_on(), story);
     load.is_accounted_for(&standby, home).await;
     assert_eq!(refusals(&standby), 0);
+    assert_eq!(shared(&standby, "acme_corp").await, 0);
+    nothing_is_left(&standby, &[&replica]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,7 +12,7 @@ use prost::Message;
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use super::{Case, LATE, case};
+use super::{Case, DOWN, LATE, case};
 use crate::support::{
     Replica, World,
     asking::{Refusal, refusal, retitle},
@@ -60,8 +60,13 @@ async fn a_lock_that_is_held_is_a_conflict_in_the_end_and_keeps_nobody_else_wait
         }
     };
     tokio::join!(held, late, others);
+    // Whoever has no connection yet waits in the proof of a new one.
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                WHERE datname = current_database() AND application_name = 'fbs-router'";
+    holder.query(end, &[]).await.unwrap();
+    assert_eq!(update(&replica, change()).await.map_err(|status| refusal(&status)), Err(failure(DOWN.0, DOWN.1)));
     holder.batch_execute("ROLLBACK").await.unwrap();
-    update(&replica, change()).await.unwrap();
+    soon("it is served again", async || update(&replica, change()).await).await;
     case.ends_well(&replica).await;
 }
 
@@ -75,17 +80,21 @@ async fn a_statement_that_does_not_end_is_ended_with_its_deadline_on_a_connectio
                 CREATE TRIGGER slow BEFORE UPDATE ON fbs_document.document
                     FOR EACH ROW EXECUTE FUNCTION public.slow();";
     owner.batch_execute(slow).await.unwrap();
-    let sessions =
-        "SELECT pid FROM pg_stat_activity WHERE application_name = 'fbs-router' AND datname = current_database()";
-    let before: Vec<i32> = owner.query(sessions, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
+    let sleeping = "SELECT pid FROM pg_stat_activity
+                     WHERE application_name = 'fbs-router' AND datname = current_database() AND wait_event = 'PgSleep'";
     for _ in 0..3 {
         let change = retitle("acme_corp", &case.acme, "later");
-        assert_eq!(hurried(&replica, change, "600m").await, failure(LATE.0, LATE.1));
+        let seen = soon("it sleeps", async || match owner.query(sleeping, &[]).await.unwrap()[..] {
+            [ref row] => Ok(row.get::<_, i32>(0)),
+            ref rows => Err(rows.len()),
+        });
+        let (answer, pid) = tokio::join!(hurried(&replica, change, "1500m"), seen);
+        assert_eq!(answer, failure(LATE.0, LATE.1));
         nothing_is_left(&case.world.platform.cluster, &[&replica]).await;
+        let lives_on = owner.query("SELECT FROM pg_stat_activity WHERE pid = $1", &[&pid]).await.unwrap();
+        assert_eq!(lives_on.len(), 1, "the session of the statement that was ended");
     }
     assert_eq!(replica.get("acme_corp", &case.acme).await.unwrap().database, ACME_DATABASE);
-    let now: Vec<i32> = owner.query(sessions, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
-    assert!(before.iter().any(|pid| now.contains(pid)), "{before:?} {now:?}");
     owner.batch_execute("DROP TRIGGER slow ON fbs_document.document").await.unwrap();
     update(&replica, retitle("acme_corp", &case.acme, "in time")).await.unwrap();
     case.ends_well(&replica).await;
