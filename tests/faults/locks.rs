@@ -88,7 +88,7 @@ async fn a_statement_that_does_not_end_is_ended_with_its_deadline_on_a_connectio
             [ref row] => Ok(row.get::<_, i32>(0)),
             ref rows => Err(rows.len()),
         });
-        let (answer, pid) = tokio::join!(hurried(&replica, change, "1500m"), seen);
+        let (answer, pid) = tokio::join!(hurried(&replica, change, "2500m"), seen);
         assert_eq!(answer, failure(LATE.0, LATE.1));
         nothing_is_left(&case.world.platform.cluster, &[&replica]).await;
         let lives_on = owner.query("SELECT FROM pg_stat_activity WHERE pid = $1", &[&pid]).await.unwrap();
