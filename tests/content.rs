@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use fbs_router_proto::document::v1::{
-    Content, Document, DocumentType, DownloadContentRequest, UploadContentRequest, upload_content_request::Header,
+    Content, CreateDocumentRequest, Document, DocumentType, DownloadContentRequest, UploadContentRequest,
+    upload_content_request::Header,
 };
 use fbs_router_sandbox::{
     platform::{ACME_DATABASE, SYSTEM_DATABASE},
@@ -583,21 +584,27 @@ async fn a_transfer_outlasts_the_deadline_of_other_calls_and_keeps_its_own() {
 async fn a_purged_document_takes_its_content_with_it_some_at_a_time() {
     let world = World::new().await;
     let replica = world.replica_with("[documents]\npurge_after = \"1s\"\n").await;
-    let id = replica.make("globex", "N").await.document_id;
-    let header = header("globex", &id, declared("a", &noise(1_000)));
-    replica.send_frames(frames(header, &noise(1_000), 1_000)).await.unwrap();
-    // As many pieces as need more than one write to be removed.
-    let many = "INSERT INTO fbs_document.content_chunk SELECT company_id, content_id, 1000 + n, '\\x00' \
-                FROM fbs_document.content, generate_series(1, 149) AS n";
-    world.run(SYSTEM_DATABASE, many).await;
-    replica.ask_delete(deletion("globex", &id)).await.unwrap();
-    soon("the document is purged", async || replica.read("globex", &id).await.map_or(Ok(()), |_| Err("there"))).await;
-    let mut left = Vec::new();
-    for _ in 0..3 {
-        replica.make("globex", "comes by").await;
-        left.push(world.stored(SYSTEM_DATABASE).await);
+    // A write that records its request asks what has expired; another one just tries.
+    for (solution, recorded) in [("globex", false), ("hooli", true)] {
+        let id = replica.make(solution, "N").await.document_id;
+        let header = header(solution, &id, declared("a", &noise(1_000)));
+        replica.send_frames(frames(header, &noise(1_000), 1_000)).await.unwrap();
+        // As many pieces as need more than one write to be removed.
+        let many = "INSERT INTO fbs_document.content_chunk SELECT company_id, content_id, 1000 + n, '\\x00' \
+                    FROM fbs_document.content, generate_series(1, 149) AS n";
+        world.run(SYSTEM_DATABASE, many).await;
+        replica.ask_delete(deletion(solution, &id)).await.unwrap();
+        soon("the document is purged", async || replica.read(solution, &id).await.map_or(Ok(()), |_| Err("there")))
+            .await;
+        let mut left = Vec::new();
+        for _ in 0..3 {
+            let request_id = if recorded { request_id() } else { String::new() };
+            let by = CreateDocumentRequest { request_id, ..creation(solution, draft("comes by")) };
+            replica.ask_create(by).await.unwrap();
+            left.push(world.stored(SYSTEM_DATABASE).await);
+        }
+        assert_eq!(left, [(1, 50), (1, 0), (0, 0)], "{solution}");
     }
-    assert_eq!(left, [(1, 50), (1, 0), (0, 0)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

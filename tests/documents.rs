@@ -1,6 +1,8 @@
 //! What a document is, and what create, get, update, delete and undelete do to it.
 
-use fbs_router_proto::document::v1::{Confidentiality, Document, UpdateDocumentRequest, document::State};
+use fbs_router_proto::document::v1::{
+    Confidentiality, DeleteDocumentRequest, Document, UndeleteDocumentRequest, UpdateDocumentRequest, document::State,
+};
 use fbs_router_sandbox::{platform::SYSTEM_DATABASE, soon};
 use prost_types::{ListValue, Struct, Timestamp, Value, value::Kind};
 use tonic::Code;
@@ -417,8 +419,9 @@ async fn expired_rows_are_removed_a_hundred_a_committed_write_and_by_nobody_else
     let world = World::new().await;
     let replica = world.replica().await;
     let kept = replica.make("globex", "kept").await;
+    let recorded = replica.make("hooli", "kept").await;
     replica.make("initech", "another's").await;
-    for solution in ["globex", "initech"] {
+    for solution in ["globex", "hooli", "initech"] {
         let sql = format!(
             "INSERT INTO fbs_document.document (company_id, document_id, name, title, description, document_type, \
              category, tags, confidentiality, state, created_by, create_time, update_time, delete_time, purge_time) \
@@ -458,6 +461,19 @@ async fn expired_rows_are_removed_a_hundred_a_committed_write_and_by_nobody_else
     assert_eq!(left("globex").await, (51, 50));
     replica.ask_undelete(undeletion("globex", id)).await.unwrap();
     assert_eq!(left("globex").await, (1, 0));
+    // A write that records its request asks first what has expired. Its own record stays.
+    let id = &recorded.document_id;
+    replica.ask_update(UpdateDocumentRequest { request_id: request_id(), ..retitle("hooli", id, "T") }).await.unwrap();
+    assert_eq!(left("hooli").await, (151, 151));
+    replica.ask_delete(DeleteDocumentRequest { request_id: request_id(), ..deletion("hooli", id) }).await.unwrap();
+    assert_eq!(left("hooli").await, (51, 52));
+    replica
+        .ask_undelete(UndeleteDocumentRequest { request_id: request_id(), ..undeletion("hooli", id) })
+        .await
+        .unwrap();
+    assert_eq!(left("hooli").await, (1, 3));
     assert_eq!(left("initech").await, (251, 250), "another's rows are another's");
-    assert_eq!(replica.listed(&page("globex", 0)).await, ["kept"]);
+    for solution in ["globex", "hooli"] {
+        assert_eq!(replica.listed(&page(solution, 0)).await, ["kept"]);
+    }
 }

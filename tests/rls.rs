@@ -19,6 +19,8 @@ type Parameter = Box<dyn ToSql + Sync + Send>;
 /// A statement of the service, with everything it is asked for.
 struct Case {
     file: &'static str,
+    /// What is changed before it is asked, for an answer that would otherwise be that of the other solution too.
+    first: &'static str,
     sql: String,
     parameters: Vec<Parameter>,
 }
@@ -37,11 +39,20 @@ macro_rules! case {
     ($file:literal, $before:expr, $after:expr, [$($parameter:expr),* $(,)?]) => {
         Case {
             file: $file,
+            first: "",
             sql: format!("{}{}{}", $before, include_str!(concat!("../server/src/documents/", $file)), $after),
             parameters: vec![$(Box::new($parameter) as Parameter),*],
         }
     };
 }
+
+/// Of all that has expired, none is one's own.
+const ONLY_THEIRS_HAVE_EXPIRED: &str = "
+    SET LOCAL session_replication_role = replica;
+    UPDATE fbs_document.document SET purge_time = now() + interval '1 h' WHERE company_id = 'globex' AND purge_time IS NOT NULL;
+    UPDATE fbs_document.content SET expire_time = now() + interval '1 h' WHERE company_id = 'globex';
+    UPDATE fbs_router.request_record SET expire_time = now() + interval '1 h' WHERE company_id = 'globex';
+    SET LOCAL session_replication_role = origin";
 
 const COLUMNS: &str = include_str!("../server/src/documents/columns.sql");
 
@@ -158,7 +169,10 @@ fn cases(ids: &Ids) -> Vec<Case> {
         case!("content_remove_pieces.sql", [me, ids.failed, 100_i64]),
         case!("content_remove.sql", [me, ids.empty]),
         case!("content_read.sql", [me, epoch, database, ids.content, 0_i64, 100_i64]),
-        case!("record_request.sql", [me, who, Uuid::new_v4(), "m", vec![0_u8], vec![ids.document], 60_f64]),
+        Case {
+            first: ONLY_THEIRS_HAVE_EXPIRED,
+            ..case!("record_request.sql", [me, who, Uuid::new_v4(), "m", vec![0_u8], vec![ids.document], 60_f64])
+        },
         case!("find_request.sql", [me, who, ids.request]),
         case!("audit.sql", [me, who, "", "x", ids.document, no_id, epoch]),
         case!("purge_one.sql", [me, ids.gone]),
@@ -249,12 +263,14 @@ const OTHERS: &str = "SELECT concat(
 
 /// Runs a statement as the service does, in a transaction that is taken back.
 async fn run(client: &Client, case: &Case, sql: &str) -> Outcome {
-    let begin = "BEGIN; SELECT set_config('fbs_router.company_id', 'globex', true); SET LOCAL ROLE fbs_router";
-    client.batch_execute(begin).await.unwrap();
+    client.batch_execute(&format!("BEGIN; {}", case.first)).await.unwrap();
+    let named = "SELECT set_config('fbs_router.company_id', 'globex', true); SET LOCAL ROLE fbs_router";
+    client.batch_execute(named).await.unwrap();
     let parameters: Vec<&(dyn ToSql + Sync)> =
         case.parameters.iter().map(|one| &**one as &(dyn ToSql + Sync)).collect();
     let reads = sql.lines().find(|line| !line.starts_with("--")).is_some_and(|line| line.starts_with("SELECT"))
-        || sql.contains("AS MATERIALIZED");
+        || sql.contains("AS MATERIALIZED")
+        || !case.first.is_empty();
     let answer = if reads {
         let whole = format!(
             "WITH answer AS ({sql}) SELECT coalesce(string_agg(a::text, ';' ORDER BY a::text), '') FROM answer AS a"

@@ -97,9 +97,9 @@ pub(super) async fn mutate<T: Send + 'static>(
                 let (mutation, ids, work, again) = &*shared;
                 let stored = match record::begin(writer, mutation, ids).await? {
                     Request::Repeat(done) => again(writer, done).await?,
-                    Request::New => {
+                    Request::New(expired) => {
                         let stored = work(writer, mutation).await?;
-                        record::finish(writer, mutation, ids).await?;
+                        record::finish(writer, mutation, ids, expired).await?;
                         stored
                     }
                 };

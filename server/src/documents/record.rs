@@ -17,21 +17,35 @@ use crate::{
 #[derive(Debug)]
 pub(super) enum Request {
     /// Not seen before, or none was given: do it.
-    New,
+    New(Expired),
     /// Done before, to these documents.
     Repeat(Vec<DocumentId>),
 }
 
-/// Records the request, first of all in its transaction; a second one in flight waits here for the first.
+/// What of the solution there may be to clear away: a statement that removes nothing costs a write as much as one that does.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Expired {
+    documents: bool,
+    contents: bool,
+    requests: bool,
+}
+
+impl Expired {
+    /// Nobody has looked.
+    const PERHAPS: Self = Self { documents: true, contents: true, requests: true };
+}
+
+/// Records the request, first of all in its transaction; a second one in flight waits here for the first. What has expired is
+/// looked for on the way: the answer may be out of date when it is used, and then another write clears away, or nothing is left.
 pub(super) async fn begin(writer: &mut Writer, mutation: &Mutation, ids: &[DocumentId]) -> Result<Request> {
-    let Some(repeat) = &mutation.repeat else { return Ok(Request::New) };
+    let Some(repeat) = &mutation.repeat else { return Ok(Request::New(Expired::PERHAPS)) };
     let (principal, method): (&str, &str) = (&mutation.principal, mutation.method);
     let kept = mutation.kept.as_secs_f64();
     let new = writer
         .query(&RECORD_REQUEST, &[&principal, &repeat.request_id, &method, &&repeat.digest[..], &ids, &kept])
         .await?;
-    if !new.is_empty() {
-        return Ok(Request::New);
+    if let Some(new) = new.first() {
+        return Ok(Request::New(Expired { documents: new.get(0), contents: new.get(1), requests: new.get(2) }));
     }
     // It expired, or was removed, between the two statements: the caller may try again.
     find(writer, mutation)
@@ -52,7 +66,12 @@ pub(super) async fn find(writer: &mut Writer, mutation: &Mutation) -> Result<Opt
 }
 
 /// Leaves an audit row a document, or one if there is none, and clears away up to 100 expired rows of the same solution.
-pub(super) async fn finish(writer: &mut Writer, mutation: &Mutation, ids: &[DocumentId]) -> Result<()> {
+pub(super) async fn finish(
+    writer: &mut Writer,
+    mutation: &Mutation,
+    ids: &[DocumentId],
+    expired: Expired,
+) -> Result<()> {
     let request_id = mutation.repeat.as_ref().map(|repeat| repeat.request_id);
     let (principal, actor, method): (&str, &str, &str) = (&mutation.principal, mutation.actor(), mutation.method);
     let epoch = writer.epoch();
@@ -63,6 +82,12 @@ pub(super) async fn finish(writer: &mut Writer, mutation: &Mutation, ids: &[Docu
         .map(|document| [&principal as &(dyn ToSql + Sync), &actor, &method, document, &request_id, &epoch])
         .collect();
     let mut flight: Vec<Bound<'_>> = audits.iter().map(|audit| (&AUDIT, &audit[..])).collect();
-    flight.extend([(&PURGE_DOCUMENTS, &[][..]), (&PURGE_CONTENTS, &[]), (&PURGE_REQUESTS, &[])] as [Bound<'_>; 3]);
+    // A document that goes lets its content expire.
+    let purges = [
+        (expired.documents, &PURGE_DOCUMENTS),
+        (expired.documents || expired.contents, &PURGE_CONTENTS),
+        (expired.requests, &PURGE_REQUESTS),
+    ];
+    flight.extend(purges.into_iter().filter(|(any, _)| *any).map(|(_, purge)| (purge, &[][..])));
     writer.query_all(&flight).await.map(drop)
 }
