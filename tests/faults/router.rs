@@ -22,7 +22,7 @@ use crate::support::{
     asking::retitle,
     load::{Load, NOBODY_KNOWS, some_more},
     one,
-    process::Served,
+    process::{Held, Served},
     residue::nothing_is_left,
     unanswered, within,
 };
@@ -147,20 +147,6 @@ async fn a_router_ended_under_load_loses_nothing_that_it_acknowledged() {
     nothing_is_left(&world.platform.cluster, &[&other.replica]).await;
 }
 
-/// Descriptors and memory of a process, where the system tells.
-#[derive(Debug, Clone, Copy)]
-struct Held {
-    descriptors: usize,
-    kib: u64,
-}
-
-fn held(process: u32) -> Option<Held> {
-    let descriptors = std::fs::read_dir(format!("/proc/{process}/fd")).ok()?.count();
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    Some(Held { descriptors, kib: line.trim().trim_end_matches(" kB").parse().ok()? })
-}
-
 /// Killed servers, cut and silent links, callers who leave, again and again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_router_that_went_through_faults_holds_no_more_than_before() {
@@ -233,5 +219,5 @@ async fn at_rest(world: &World, served: &Served) -> Option<Held> {
     })
     .await;
     nothing_is_left(&world.platform.cluster, &[&served.replica]).await;
-    held(served.id())
+    served.held()
 }

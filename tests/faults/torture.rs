@@ -38,7 +38,7 @@ use self::{
     routers::{ROUTERS, Router},
     solutions::Solution,
 };
-use crate::support::World;
+use crate::support::{World, process::Held};
 
 /// Of whatever has to happen in the end, on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -54,6 +54,8 @@ const MOVING: &str = SHARED[0];
 struct Torture {
     world: World,
     routers: Vec<Router>,
+    /// What each router held before anything went wrong.
+    held: Vec<Option<Held>>,
     /// All that there have been.
     solutions: Mutex<Vec<Arc<Solution>>>,
     /// Those that callers ask for now.
@@ -86,9 +88,10 @@ impl Torture {
         for solution in solutions.iter().filter(|solution| !SHARED.contains(&&*solution.name)) {
             solution.apart.store(true, Relaxed);
         }
-        let this = Self {
+        let mut this = Self {
             world,
             routers,
+            held: Vec::new(),
             solutions: Mutex::new(solutions.clone()),
             wanted: Mutex::new(solutions),
             seed,
@@ -109,6 +112,7 @@ impl Torture {
             assert_eq!(first.unwrap().placement, placement);
         }
         this.world.create_own_database(MOVING).await;
+        this.held = join_all(this.routers.iter().map(Router::held)).await;
         this
     }
 

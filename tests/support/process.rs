@@ -59,6 +59,13 @@ kill -s KILL $child 2>/dev/null
 wait $child
 "#;
 
+/// Descriptors and memory of a process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Held {
+    pub(crate) descriptors: usize,
+    pub(crate) kib: u64,
+}
+
 /// `fbs-router serve` as a process of its own, and everything that it prints. Dropped, it is gone as by kill -9.
 pub(crate) struct Served {
     /// The shell that holds it.
@@ -132,6 +139,15 @@ impl Served {
     /// Of the process.
     pub(crate) fn id(&self) -> u32 {
         std::fs::read_to_string(self.path.with_extension("pid")).unwrap().trim().parse().unwrap()
+    }
+
+    /// What it holds now, where the system tells.
+    pub(crate) fn held(&self) -> Option<Held> {
+        let process = self.id();
+        let descriptors = std::fs::read_dir(format!("/proc/{process}/fd")).ok()?.count();
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        Some(Held { descriptors, kib: line.trim().trim_end_matches(" kB").parse().ok()? })
     }
 
     /// The most memory that it has had since it was asked last, where the system tells.

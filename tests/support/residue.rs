@@ -43,7 +43,8 @@ pub(crate) async fn nothing_is_left(cluster: &Cluster, replicas: &[&Replica]) {
     .await;
 }
 
-fn pooled(told: &std::collections::HashMap<String, f64>) -> f64 {
+/// Connections in its pools, of what a replica tells.
+pub(crate) fn pooled(told: &std::collections::HashMap<String, f64>) -> f64 {
     told.iter().filter(|(name, _)| name.starts_with("fbs_router_pool_connections")).map(|(_, count)| count).sum()
 }
 

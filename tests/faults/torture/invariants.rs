@@ -9,6 +9,7 @@ use fbs_router_proto::{
     router::v1::Placement,
 };
 use fbs_router_sandbox::{eventually, platform::SYSTEM_DATABASE};
+use futures_util::future::join_all;
 
 use super::{
     MOVING, PATIENCE, Torture,
@@ -16,9 +17,12 @@ use super::{
     clients::canary,
     faults, files,
     history::{Call, Line, Outcome, Seen},
-    routers::{CONNECTIONS, ROUTERS},
+    routers::Router,
 };
-use crate::support::{asking::creation, draft, reason, within};
+use crate::support::{asking::creation, draft, reason, residue::nothing_is_left, within};
+
+/// Connections of this test to a router, at most.
+const OURS: usize = 4;
 
 /// The solution's own database, if the ledger says that it lives in one.
 pub(super) async fn place(torture: &Torture, solution: &str) -> Result<Option<String>, String> {
@@ -50,19 +54,21 @@ pub(super) async fn liveness(torture: &Torture) {
             .await;
         }
     }
-    let nothing_is_held = format!(
-        "SELECT (SELECT count(*) FROM pg_stat_activity WHERE usename = 'fbs_router' AND state LIKE 'idle in transaction%')
-              + (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory')
-              + (SELECT greatest(count(*) - {}, 0) FROM pg_stat_activity WHERE usename = 'fbs_router')",
-        ROUTERS * CONNECTIONS
-    );
-    eventually("nothing is held", PATIENCE, async || {
-        match torture.implementer().count("postgres", &nothing_is_held).await {
-            Ok(0) => Ok(()),
-            other => Err(format!("{other:?}")),
-        }
-    })
-    .await;
+    let replicas = join_all(torture.routers.iter().map(Router::replica)).await;
+    nothing_is_left(&torture.world.platform.cluster, &replicas.iter().collect::<Vec<_>>()).await;
+    for (number, (router, first)) in torture.routers.iter().zip(&torture.held).enumerate() {
+        let Some(first) = first else { continue };
+        eventually(&format!("router {number} holds no more than at first"), PATIENCE, async || {
+            match router.held().await {
+                Some(held) if held.descriptors <= first.descriptors + OURS => {
+                    println!("router {number}: {first:?} at first, {held:?} in the end");
+                    Ok(())
+                }
+                held => Err(format!("{first:?} {held:?}")),
+            }
+        })
+        .await;
+    }
 }
 
 /// Records each document as its database has it.

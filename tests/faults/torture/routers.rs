@@ -9,7 +9,12 @@ use fbs_router_sandbox::{FaultProxy, eventually};
 use tonic::transport::Channel;
 
 use super::PATIENCE;
-use crate::support::{Replica, World, process::Served};
+use crate::support::{
+    Replica, World,
+    process::{Held, Served},
+    residue::pooled,
+    wire::metrics,
+};
 
 pub(super) const ROUTERS: usize = 3;
 /// Connections of each to Postgres.
@@ -117,6 +122,15 @@ impl Router {
             lines.collect()
         });
         served.signal("HUP");
+    }
+
+    /// What it holds besides its pools' connections, where the system tells.
+    pub(super) async fn held(&self) -> Option<Held> {
+        let process = self.process.lock().await;
+        let served = process.1.as_ref().expect("it runs");
+        let connections = pooled(&metrics(served.replica.ops).await) as usize;
+        let held = served.held()?;
+        Some(Held { descriptors: held.descriptors.saturating_sub(connections), ..held })
     }
 
     /// Everything that it and those before it have printed.
