@@ -13,7 +13,7 @@ use super::{
 use crate::support::{World, failure, reason};
 
 /// From one cut to the next, where not all are made: a prime, so that the places differ from message to message.
-const STRIDE: u64 = 23;
+const STRIDE: u64 = 41;
 /// Worlds side by side, where all are made.
 const LANES: u64 = 6;
 /// More than any call comes by.
