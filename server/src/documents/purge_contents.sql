@@ -3,14 +3,14 @@
 WITH pieces AS (
      DELETE FROM fbs_document.content_chunk
       WHERE company_id = $1
-        AND (SELECT EXISTS (SELECT FROM fbs_document.content AS c WHERE c.company_id = $1 AND c.expire_time <= now()))
+        AND (SELECT min(c.expire_time) FROM fbs_document.content AS c WHERE c.company_id = $1) <= now()
         AND ctid = ANY (ARRAY(
             SELECT k.ctid FROM fbs_document.content AS c
               JOIN fbs_document.content_chunk AS k ON k.company_id = $1 AND k.content_id = c.content_id
              WHERE c.company_id = $1 AND c.expire_time <= now() LIMIT 100 FOR UPDATE OF c SKIP LOCKED)))
 DELETE FROM fbs_document.content
  WHERE company_id = $1
-   AND (SELECT EXISTS (SELECT FROM fbs_document.content AS c WHERE c.company_id = $1 AND c.expire_time <= now()))
+   AND (SELECT min(c.expire_time) FROM fbs_document.content AS c WHERE c.company_id = $1) <= now()
    AND ctid = ANY (ARRAY(
        SELECT c.ctid FROM fbs_document.content AS c
         WHERE c.company_id = $1 AND c.expire_time <= now()

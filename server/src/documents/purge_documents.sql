@@ -3,7 +3,7 @@
 WITH gone AS (
      DELETE FROM fbs_document.document
       WHERE company_id = $1
-        AND (SELECT EXISTS (SELECT FROM fbs_document.document AS d WHERE d.company_id = $1 AND d.purge_time <= now()))
+        AND (SELECT min(d.purge_time) FROM fbs_document.document AS d WHERE d.company_id = $1) <= now()
         AND ctid = ANY (ARRAY(
             SELECT d.ctid FROM fbs_document.document AS d
              WHERE d.company_id = $1 AND d.purge_time <= now()

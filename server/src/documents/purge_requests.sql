@@ -3,7 +3,7 @@
 -- scanned: without statistics a plan may look at all rows of the solution for those of the array.
 DELETE FROM fbs_router.request_record
  WHERE company_id = $1
-   AND (SELECT EXISTS (SELECT FROM fbs_router.request_record AS r WHERE r.company_id = $1 AND r.expire_time <= now()))
+   AND (SELECT min(r.expire_time) FROM fbs_router.request_record AS r WHERE r.company_id = $1) <= now()
    AND ctid = ANY (ARRAY(
        SELECT r.ctid FROM fbs_router.request_record AS r
         WHERE r.company_id = $1 AND r.expire_time <= now()
