@@ -80,7 +80,7 @@ async fn a_write_cut_at_any_byte_is_told_truly_and_repeated_without_doubling() {
         let sql = format!("SELECT count(*) FROM fbs_document.document WHERE name = '{name}'");
         case.count(ACME_DATABASE, &sql).await
     };
-    // What it needs is opened and prepared, so that the cut is in the write itself.
+    // What it needs is opened and prepared, so that the cut is in the write itself: some 800 bytes, so that a third are done.
     let warm = async || {
         soon("it is served", async || {
             let told = |error| format!("{error:?}");

@@ -2,6 +2,8 @@
 //!
 //! Looked at from a connection that is not the router's, and compared with what the router says that it has.
 
+use std::time::Duration;
+
 use fbs_router_sandbox::{Cluster, FaultProxy, eventually};
 
 use super::{Replica, wire::metrics};
@@ -9,7 +11,7 @@ use super::{Replica, wire::metrics};
 /// A connection outside the pools for the catalog, one for the ledger.
 const LONE: f64 = 2.0;
 /// Longer than the server waits for a router that fell silent in a transaction.
-const LIMIT: std::time::Duration = std::time::Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(20);
 
 /// Of all sessions of routers: those inside a transaction, their advisory locks, and themselves.
 const SESSIONS: &str = "
@@ -22,8 +24,13 @@ const SESSIONS: &str = "
 
 /// No transaction, no lock, no turn taken, no memory of a call, and no session that the router does not know of.
 pub(crate) async fn nothing_is_left(cluster: &Cluster, replicas: &[&Replica]) {
+    nothing_is_left_within(LIMIT, cluster, replicas).await;
+}
+
+/// As [`nothing_is_left`], where it may take so long.
+pub(crate) async fn nothing_is_left_within(limit: Duration, cluster: &Cluster, replicas: &[&Replica]) {
     let client = cluster.connect("postgres").await.unwrap();
-    eventually("nothing is left of the fault", LIMIT, async || {
+    eventually("nothing is left of the fault", limit, async || {
         let row = client.query_one(SESSIONS, &[]).await.unwrap();
         let [inside, locks, sessions, prepared] = [0, 1, 2, 3].map(|column| row.get::<_, i64>(column));
         let (mut known, mut taken, mut held) = (0.0, 0.0, 0.0);

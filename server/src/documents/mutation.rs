@@ -44,6 +44,8 @@ pub struct Mutation {
     pub repeat: Option<RepeatKey>,
     /// How long the request is remembered.
     pub kept: Duration,
+    /// Whether it lets a content expire itself, which is cleared away with it.
+    pub replaces_content: bool,
 }
 
 /// The row's state under lock.

@@ -36,7 +36,7 @@ impl Expired {
 }
 
 /// Records the request, first of all in its transaction; a second one in flight waits here for the first. What has expired is
-/// looked for on the way: the answer may be out of date when it is used, and then another write clears away, or nothing is left.
+/// looked for on the way: what expires meanwhile is left to another write.
 pub(super) async fn begin(writer: &mut Writer, mutation: &Mutation, ids: &[DocumentId]) -> Result<Request> {
     let Some(repeat) = &mutation.repeat else { return Ok(Request::New(Expired::PERHAPS)) };
     let (principal, method): (&str, &str) = (&mutation.principal, mutation.method);
@@ -45,7 +45,8 @@ pub(super) async fn begin(writer: &mut Writer, mutation: &Mutation, ids: &[Docum
         .query(&RECORD_REQUEST, &[&principal, &repeat.request_id, &method, &&repeat.digest[..], &ids, &kept])
         .await?;
     if let Some(new) = new.first() {
-        return Ok(Request::New(Expired { documents: new.get(0), contents: new.get(1), requests: new.get(2) }));
+        let contents = mutation.replaces_content || new.get(1);
+        return Ok(Request::New(Expired { documents: new.get(0), contents, requests: new.get(2) }));
     }
     // It expired, or was removed, between the two statements: the caller may try again.
     find(writer, mutation)
@@ -65,7 +66,8 @@ pub(super) async fn find(writer: &mut Writer, mutation: &Mutation) -> Result<Opt
     Ok(Some(found.get(2)))
 }
 
-/// Leaves an audit row a document, or one if there is none, and clears away up to 100 expired rows of the same solution.
+/// Leaves an audit row a document, or one if there is none, and clears away of the same solution, of each kind of which some
+/// has expired, up to 100 rows.
 pub(super) async fn finish(
     writer: &mut Writer,
     mutation: &Mutation,

@@ -87,7 +87,8 @@ impl Documents {
         let session = self.router.open(permitted, database, Intent::Write).await;
         let session = session.map_err(|error| status(&error))?;
         let principal = Arc::clone(session.call().principal.shared_id());
-        let mutation = Mutation { method, principal, actor, repeat, kept: self.settings.request_id_ttl };
+        let mutation =
+            Mutation { method, principal, actor, repeat, kept: self.settings.request_id_ttl, replaces_content: false };
         Ok((session, mutation, what))
     }
 }

@@ -84,8 +84,14 @@ impl Documents {
         let opened = self.router.open(permitted, database, Intent::Write).await;
         let session = opened.map_err(|error| status(&error))?;
         let principal = Arc::clone(session.call().principal.shared_id());
-        let mutation =
-            Mutation { method: "UploadContent", principal, actor, repeat, kept: self.settings.request_id_ttl };
+        let mutation = Mutation {
+            method: "UploadContent",
+            principal,
+            actor,
+            repeat,
+            kept: self.settings.request_id_ttl,
+            replaces_content: true,
+        };
         // In a task of its own: if the caller leaves meanwhile, its outcome is dropped, and so is what it stored.
         let begun = tokio::spawn(Staged::begin(session, settings, mutation.clone(), what.clone())).await;
         let Ok((mut staged, begun)) = begun else { return Err(status(&Error::internal("an upload panicked"))) };

@@ -19,7 +19,7 @@ use super::{
     history::{Call, Line, Outcome, Seen},
     routers::Router,
 };
-use crate::support::{asking::creation, draft, reason, residue::nothing_is_left, within};
+use crate::support::{asking::creation, draft, reason, residue::nothing_is_left_within, within};
 
 /// Connections of this test to a router, at most.
 const OURS: usize = 4;
@@ -55,7 +55,8 @@ pub(super) async fn liveness(torture: &Torture) {
         }
     }
     let replicas = join_all(torture.routers.iter().map(Router::replica)).await;
-    nothing_is_left(&torture.world.platform.cluster, &replicas.iter().collect::<Vec<_>>()).await;
+    let replicas: Vec<_> = replicas.iter().collect();
+    nothing_is_left_within(PATIENCE, &torture.world.platform.cluster, &replicas).await;
     for (number, (router, first)) in torture.routers.iter().zip(&torture.held).enumerate() {
         let Some(first) = first else { continue };
         eventually(&format!("router {number} holds no more than at first"), PATIENCE, async || {

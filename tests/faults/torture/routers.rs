@@ -18,7 +18,7 @@ use crate::support::{
 
 pub(super) const ROUTERS: usize = 3;
 /// Connections of each to Postgres.
-pub(super) const CONNECTIONS: usize = 24;
+const CONNECTIONS: usize = 24;
 
 /// A router that may be killed, and the way from it to Postgres.
 pub(super) struct Router {
