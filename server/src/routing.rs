@@ -14,6 +14,7 @@ pub mod evidence;
 mod flights;
 mod gather;
 mod inside;
+mod joined;
 mod ledger;
 mod ledger_door;
 mod ledger_move;
@@ -35,7 +36,6 @@ mod snapshot;
 mod table;
 mod tasks;
 
-pub(crate) use self::ledger_write::{DURABLE, LOCK_EXCLUSIVE, LOCK_SHARED, checkout};
 pub use self::{
     catalog::ScanError,
     decide::{CandidateReason, Step, Trace},
@@ -49,4 +49,8 @@ pub use self::{
     route::{Candidate, Route, RouteState},
     router::{Readiness, Router},
     session::{Session, Writer},
+};
+pub(crate) use self::{
+    joined::joined,
+    ledger_write::{DURABLE, LOCK_EXCLUSIVE, LOCK_SHARED, checkout},
 };

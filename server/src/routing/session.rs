@@ -21,6 +21,7 @@ use self::{
     write::Attempt,
 };
 use super::{
+    joined::joined,
     ledger_write::first_bool,
     resolve::{Ask, Intent},
     route::Route,
@@ -147,8 +148,8 @@ impl Session {
                 route: self.route.clone(),
             };
             let work = Arc::clone(&work);
-            let outcome = tokio::spawn(async move { attempt.write(&*work).await }).await;
-            match outcome.unwrap_or_else(|_| Err(Failed::Final(Error::internal("a write panicked")))) {
+            let outcome = joined(tokio::spawn(async move { attempt.write(&*work).await })).await;
+            match outcome.unwrap_or(Err(Failed::Final(Error::internal("a write panicked")))) {
                 Ok(value) => return Ok(value),
                 Err(failed) => self.recover(failed, &mut tries, repeatable).await?,
             }

@@ -34,7 +34,7 @@ use crate::{
         document::{ContentId, Declared},
         request::{Command, Upload},
     },
-    routing::{Intent, Session},
+    routing::{Intent, Session, joined},
 };
 
 /// Bytes of one stored piece, and of one frame of a download.
@@ -93,8 +93,8 @@ impl Documents {
             replaces_content: true,
         };
         // In a task of its own: if the caller leaves meanwhile, its outcome is dropped, and so is what it stored.
-        let begun = tokio::spawn(Staged::begin(session, settings, mutation.clone(), what.clone())).await;
-        let Ok((mut staged, begun)) = begun else { return Err(status(&Error::internal("an upload panicked"))) };
+        let begun = joined(tokio::spawn(Staged::begin(session, settings, mutation.clone(), what.clone()))).await;
+        let Some((mut staged, begun)) = begun else { return Err(status(&Error::internal("an upload panicked"))) };
         let outcome = match begun {
             // Boxed: a call that is refused has no use for it.
             Ok(Begun::New) => Box::pin(staged.run(incoming, mutation, what)).await,
