@@ -1,5 +1,6 @@
 //! A solution's documents move to its own database and back: all of them or none.
 
+mod refusals;
 mod under_fire;
 
 use std::time::Duration;

@@ -148,6 +148,10 @@ impl Model for Scenario {
             Property::always("a first write goes to the database that was ready before", |_, world: &World| {
                 !world.broken.ready_database_missed
             }),
+            Property::always(
+                "a conflict is told only where ledger and fence contradict each other",
+                |_, world: &World| !world.broken.conflict_without_cause,
+            ),
             Property::always("nothing is done in vain", |_, world: &World| !world.broken.in_vain),
             Property::sometimes("a database is taken over", |_, world: &World| {
                 world.ledger.record.is_some_and(|record| record.place != Place::System)

@@ -4,8 +4,8 @@
 //! epoch and database in its own statement, a write does after the lock. Made by [`Router::open`] alone.
 //!
 //! Invariant: when the fence of a database does not agree with the route, the ledger is read once more and the
-//! call tried once more, where the ledger says; a fence that refuses the same route twice is a conflict, and a failure
-//! never changes the place.
+//! call tried once more, where the ledger says; a fence that refuses the same route twice, of which the ledger says
+//! the same after that, is a conflict, and a failure never changes the place.
 
 mod enter;
 mod look_up;
@@ -54,7 +54,7 @@ struct Tries {
     /// When the call came.
     began: tokio::time::Instant,
     made: u32,
-    /// The last route that a fence did not agree with: the ledger was read again since.
+    /// The last route that a fence did not agree with. The ledger was read again since, and said the same or another one.
     refused: Option<(Placement, Epoch)>,
     /// Why the fence that refused could not be seen, or opened.
     unseen: Option<Error>,
@@ -200,6 +200,10 @@ impl Session {
         if first_bool(&rows) { Ok(rows) } else { Err(Failed::Fenced) }
     }
 
+    fn place(&self) -> (Placement, Epoch) {
+        (self.route.placement, self.route.epoch)
+    }
+
     /// Prepares the next try, or gives the error of the call.
     async fn recover(&mut self, failed: Failed, tries: &mut Tries, repeatable: bool) -> Result<()> {
         tries.made += 1;
@@ -209,12 +213,15 @@ impl Session {
             Failed::Fenced => {
                 // Two different ones may refuse in a row: the system database, from which the solution was just taken
                 // over, and its own, whose fence nobody has opened yet.
-                let refused = Some((self.route.placement, self.route.epoch));
-                if tries.refused == refused {
-                    // It was not seen between the two, or not opened although it is merely not open yet.
-                    if let Some(error) = tries.unseen.take() {
-                        return Err(error);
-                    }
+                let refused = Some(self.place());
+                let again = tries.refused == refused;
+                // It was not seen between the two, or not opened although it is merely not open yet.
+                if again && let Some(error) = tries.unseen.take() {
+                    return Err(error);
+                }
+                // After each refusal: a move that has closed the fence since the last one is in the ledger.
+                let unseen = Box::pin(self.reroute()).await?; // seldom, as `Router::fetch`
+                if again && refused == Some(self.place()) {
                     let what = "the fence of the database does not admit the route of the ledger";
                     let error = Error::PlacementConflict(what);
                     self.router.alarms.refused(&self.route.app, &self.solution, &error);
@@ -223,8 +230,7 @@ impl Session {
                 if last {
                     return Err(Error::RouteUnknown("the placement keeps changing"));
                 }
-                tries.refused = refused;
-                tries.unseen = Box::pin(self.reroute()).await?; // seldom, as `Router::fetch`
+                (tries.refused, tries.unseen) = (refused, unseen);
                 Ok(())
             }
             Failed::Absent(error) | Failed::Lost(error) | Failed::Conflict(error) if last => Err(error),

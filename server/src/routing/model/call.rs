@@ -14,7 +14,7 @@ impl World {
         match task {
             Task::Idle => Task::Idle,
             Task::Asking(ask) => self.ask(number, ask, answers),
-            Task::Activating { intent, made, epoch, again } => {
+            Task::Activating { intent, made, epoch, refused } => {
                 let Some(own) = self.listed_mut().filter(|own| own.made == made && answers) else { return Task::Idle };
                 if own.fence.is_none_or(|fence| fence.epoch < epoch) {
                     own.fence = Some(Fence::active(epoch));
@@ -23,14 +23,14 @@ impl World {
                     return Task::Idle;
                 }
                 let place = Place::Own(made);
-                Task::Routed { intent, place, epoch, recorded: true, by_snapshot: false, again, ready_before: false }
+                Task::Routed { intent, place, epoch, recorded: true, by_snapshot: false, refused, ready_before: false }
             }
-            Task::Routed { intent, place, epoch, recorded, again, ready_before, .. } => {
+            Task::Routed { intent, place, epoch, recorded, refused, ready_before, .. } => {
                 if !answers {
                     return Task::Idle;
                 }
                 if !self.admits(place, epoch) {
-                    return self.fenced(number, intent, place, again, ready_before);
+                    return Task::Fenced { intent, now: (place, epoch), before: refused, ready_before };
                 }
                 if intent == Intent::Write {
                     return Task::Writing { place, epoch, recorded, ready_before };
@@ -38,6 +38,8 @@ impl World {
                 self.broken.answer_lacks_write |= self.acknowledged & !self.rows(place) != 0;
                 Task::Idle
             }
+            Task::Fenced { .. } if !answers => Task::Idle,
+            Task::Fenced { .. } => self.fenced(number, task),
             Task::Writing { place, epoch, recorded, ready_before } => {
                 self.commit(place, epoch, recorded, ready_before);
                 Task::Idle
@@ -56,13 +58,28 @@ impl World {
         }
     }
 
-    /// The fence refused: the ledger is read, the database looked at, and the call tried once more.
-    fn fenced(&mut self, number: usize, intent: Intent, place: Place, again: bool, ready_before: bool) -> Task {
-        if again || place != Place::System && self.listed().is_none() {
+    /// The fence refused: the ledger is read, the database looked at, and the call tried once more. The same route refused
+    /// twice is a conflict, if the ledger says the same after that.
+    fn fenced(&mut self, number: usize, task: Task) -> Task {
+        let Task::Fenced { intent, now, before, ready_before } = task else { return Task::Idle };
+        let (place, again) = (now.0, before == Some(now));
+        // Further tries are like these.
+        if before.is_some() && !again || place != Place::System && self.listed().is_none() {
             return Task::Idle;
         }
-        self.read_ledger(number);
-        let ask = Ask { intent, ready_before, again: true, ..Ask::default() };
+        if !again || self.slip != Some(Slip::ConflictFromMemory) {
+            self.read_ledger(number);
+        }
+        if again {
+            let view = self.replicas[number].view.filter(|view| view.conflict.is_none());
+            let record = view.and_then(|view| view.record);
+            let same = record
+                .map_or(now == (Place::System, 0), |record| !record.moving && (record.place, record.epoch) == now);
+            // Only an old ledger contradicts a fence, or one that somebody gave up.
+            self.broken.conflict_without_cause |= same && !self.restored && !self.given_up;
+            return Task::Idle;
+        }
+        let ask = Ask { intent, ready_before, refused: Some(now), ..Ask::default() };
         match place {
             Place::System => Task::Asking(ask),
             Place::Own(_) => {
@@ -137,7 +154,7 @@ impl World {
             return Task::Asking(Ask { looked: true, ..ask });
         }
         let Some(verdict) = replica.verdict() else { return Task::Idle };
-        let Ask { intent, again, ready_before, .. } = ask;
+        let Ask { intent, refused, ready_before, .. } = ask;
         match verdict {
             Verdict::Need(need) => Task::Asking(self.fetch(number, ask, &need, answers)),
             Verdict::Refused(_) => Task::Idle,
@@ -147,7 +164,7 @@ impl World {
                 let epoch = u8::try_from(epoch).unwrap();
                 let recorded = replica.view.is_some_and(|view| view.record.is_some());
                 let place = Place::System;
-                Task::Routed { intent, place, epoch, recorded, by_snapshot: false, again, ready_before }
+                Task::Routed { intent, place, epoch, recorded, by_snapshot: false, refused, ready_before }
             }
             Verdict::Dedicated => {
                 let Some(view) = replica.view else { return Task::Idle };
@@ -159,10 +176,10 @@ impl World {
                     && !view.from_snapshot
                     && fence.is_none_or(|fence| fence.epoch < epoch)
                 {
-                    return Task::Activating { intent, made, epoch, again };
+                    return Task::Activating { intent, made, epoch, refused };
                 }
                 let by_snapshot = view.from_snapshot;
-                Task::Routed { intent, place, epoch, recorded: true, by_snapshot, again, ready_before: false }
+                Task::Routed { intent, place, epoch, recorded: true, by_snapshot, refused, ready_before: false }
             }
             Verdict::Act(_) if !answers => Task::Idle,
             Verdict::Act(act) => self.act(number, ask, &act),

@@ -155,6 +155,7 @@ fn mistakes() -> Vec<(Slip, World, u8)> {
         (Slip::NotSealed, system(1, removal), 2),
         (Slip::PurgesAnything, moved_back(0, purge), 1),
         (Slip::LeftoverForgotten, own(0, OPERATOR), 1),
+        (Slip::ConflictFromMemory, own(1, two), 1),
         (Slip::SettledWhateverHappened, own(0, Left { accepts: 1, ..two }), 1),
     ]
 }

@@ -87,16 +87,21 @@ pub(super) enum Task {
         epoch: u8,
         recorded: bool,
         by_snapshot: bool,
-        again: bool,
+        refused: Option<Refused>,
         ready_before: bool,
     },
+    /// The fence refused it: here now, and there before.
+    Fenced { intent: Intent, now: Refused, before: Option<Refused>, ready_before: bool },
     /// In a transaction, after lock and fence.
     Writing { place: Place, epoch: u8, recorded: bool, ready_before: bool },
     /// Is about to set the fence of the own database.
-    Activating { intent: Intent, made: u8, epoch: u8, again: bool },
+    Activating { intent: Intent, made: u8, epoch: u8, refused: Option<Refused> },
     /// In the transaction of a taking over.
     TakeOver { ask: Ask, made: u8, epoch: Option<u8>, locked: bool },
 }
+
+/// The place and epoch of a route that a fence refused.
+pub(super) type Refused = (Place, u8);
 
 /// What a call is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -115,8 +120,8 @@ pub(super) struct Ask {
     pub(super) read: Read,
     pub(super) looked: bool,
     pub(super) rows: Counted,
-    /// The fence refused it once.
-    pub(super) again: bool,
+    /// A fence refused it.
+    pub(super) refused: Option<Refused>,
     /// A ready database was listed when it came.
     pub(super) ready_before: bool,
     /// A taking over changed nothing.
@@ -197,7 +202,9 @@ impl Replica {
     pub(super) fn expects_no_ready_database(&mut self) {
         match &mut self.task {
             Task::Asking(ask) | Task::TakeOver { ask, .. } => ask.ready_before = false,
-            Task::Routed { ready_before, .. } | Task::Writing { ready_before, .. } => *ready_before = false,
+            Task::Routed { ready_before, .. }
+            | Task::Fenced { ready_before, .. }
+            | Task::Writing { ready_before, .. } => *ready_before = false,
             Task::Idle | Task::Activating { .. } => {}
         }
     }

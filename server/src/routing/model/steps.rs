@@ -273,7 +273,9 @@ impl Task {
         match self {
             Self::Idle => None,
             Self::Asking(ask) | Self::TakeOver { ask, .. } => Some(ask.intent),
-            Self::Routed { intent, .. } | Self::Activating { intent, .. } => Some(*intent),
+            Self::Routed { intent, .. } | Self::Fenced { intent, .. } | Self::Activating { intent, .. } => {
+                Some(*intent)
+            }
             Self::Writing { .. } => Some(Intent::Write),
         }
     }

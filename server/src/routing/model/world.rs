@@ -168,6 +168,8 @@ pub(super) enum Slip {
     SwitchWithoutFence,
     /// Writers in flight are not waited for.
     FreezesUnderWriters,
+    /// A route refused twice is a conflict whatever the ledger says by now.
+    ConflictFromMemory,
 }
 
 /// What never should happen, and did.
@@ -179,6 +181,7 @@ pub(super) struct Broken {
     pub(super) epoch_fell: bool,
     pub(super) ready_database_missed: bool,
     pub(super) in_vain: bool,
+    pub(super) conflict_without_cause: bool,
 }
 
 impl World {

@@ -7,7 +7,7 @@ use crate::{
     domain::{Deadline, Error, Result},
     routing::{
         decide::{Need, Trace, Verdict, decide},
-        evidence::{Found, Inside, LedgerSays, Presence},
+        evidence::{Evidence, Found, Inside, LedgerSays, Presence, RecordedAt, Replaced},
         gather::Gathered,
         router::Router,
         table::Table,
@@ -57,8 +57,7 @@ impl Router {
             let table = self.table.load_full();
             let mut evidence = self.evidence(&table, ask, &gathered);
             // The point of this call is to look.
-            if let (Presence::Present(found), Inside::NotLooked) = (&evidence.presence, &evidence.inside) {
-                let found = found.clone();
+            if let (Some(found), Inside::NotLooked) = (place(&evidence), &evidence.inside) {
                 self.fetch(Need::Inside(found), ask, &table, &mut gathered).await?;
                 evidence = self.evidence(&table, ask, &gathered);
             }
@@ -71,9 +70,21 @@ impl Router {
                     }
                     return self.dedicated(ask, &table, &gathered).await.map(drop);
                 }
-                Verdict::System { .. } | Verdict::Refused(_) => return Ok(()),
+                Verdict::System { .. } => return Ok(()),
+                Verdict::Refused(error) => return Err(error),
             }
         }
         Err(Error::RouteUnknown("ledger, catalog and databases keep changing"))
+    }
+}
+
+/// Where to look: what is listed; on a server that was never scanned, what is recorded there. The look proves it.
+fn place(evidence: &Evidence<'_>) -> Option<Found> {
+    match (&evidence.presence, evidence.ledger.record().map(|record| &record.at)) {
+        (Presence::Present(found), _) => Some(found.clone()),
+        (Presence::Unknown(_), Some(RecordedAt::Dedicated { target, oid, .. })) => {
+            Some(Found { target: target.clone(), oid: *oid, replaced: Replaced::No })
+        }
+        (Presence::Unknown(_) | Presence::Absent | Presence::TwoServers, _) => None,
     }
 }
