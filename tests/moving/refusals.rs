@@ -2,7 +2,10 @@
 //! said only where ledger and fence contradict each other.
 
 use fbs_router_proto::router::v1::Placement;
-use fbs_router_sandbox::{platform::ACME_DATABASE, soon};
+use fbs_router_sandbox::{
+    platform::{ACME_DATABASE, SYSTEM_DATABASE},
+    soon,
+};
 use tonic::Code;
 
 use super::{DEDICATED, GLOBEX, IMPATIENT, OWN, moves_soon, placed, to};
@@ -96,4 +99,17 @@ async fn a_fence_that_is_behind_is_opened_also_by_who_never_scanned_its_server()
     })
     .await;
     assert_eq!(database, ACME_DATABASE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_opens_a_fence_that_is_behind_before_it_closes_it() {
+    let world = World::new().await;
+    let replica = world.replica().await;
+    let id = replica.make(GLOBEX, "G-1").await.document_id;
+    world.create_own_database(GLOBEX).await;
+    moves_soon(&replica, to(Placement::Dedicated)).await;
+    world.in_ledger(TAKEN_BACK).await;
+    // Nobody has called since.
+    replica.moves(to(Placement::System)).await;
+    assert_eq!(replica.get(GLOBEX, &id).await.unwrap().database, SYSTEM_DATABASE);
 }

@@ -203,7 +203,17 @@ impl Mover<'_> {
     }
 
     async fn freeze(&self, move_id: Uuid) -> Result<bool> {
-        self.at(self.plan.source()).freeze(self.plan.epoch, move_id).await
+        let (plan, router) = (&self.plan, &self.moves.router);
+        if self.at(plan.source()).freeze(plan.epoch, move_id).await? {
+            return Ok(true);
+        }
+        if plan.to == Placement::Dedicated {
+            return Ok(false);
+        }
+        // Its own database may merely not be open yet, if whoever took the last move back was stopped before that, and
+        // nobody has called since. One that is further stays as it is.
+        router.open_own(&plan.solution, &plan.own.target, plan.own.uuid, plan.epoch, self.moves.step()).await?;
+        self.at(plan.source()).freeze(plan.epoch, move_id).await
     }
 
     async fn open_copy(&self, move_id: Uuid) -> Result<bool> {

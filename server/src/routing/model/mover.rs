@@ -147,6 +147,11 @@ impl World {
                 self.set_fence(mover.to.other(), Fence { state: State::Frozen, holder: mover.id, ..fence });
                 Next::Open
             }
+            // Merely not open yet: it is opened, and then closed.
+            None if mover.to == Side::System && self.fence(Side::Own).is_none_or(|fence| fence.epoch < mover.epoch) => {
+                self.follow(Side::Own, mover.epoch);
+                Next::Freeze
+            }
             None => Next::Over,
         }
     }
