@@ -31,7 +31,7 @@ impl Replica {
         answer.map(|answer| answer.into_inner().solution.unwrap()).map_err(|status| refusal(&status))
     }
 
-    async fn release(&self, solution: &str) -> Result<Solution, Refusal> {
+    pub(crate) async fn release(&self, solution: &str) -> Result<Solution, Refusal> {
         let request =
             ReleaseSolutionRequest { solution: solution.into(), confirm: solution.into(), app: String::new() };
         let answer = self.admin().release_solution(request).await;

@@ -52,6 +52,7 @@ mod search;
 mod secrecy;
 mod service;
 mod sharing;
+mod staleness;
 mod standby;
 mod states;
 mod support;

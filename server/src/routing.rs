@@ -11,6 +11,7 @@ mod alarms;
 mod catalog;
 pub mod decide;
 pub mod evidence;
+mod fenced;
 mod flights;
 mod gather;
 mod inside;

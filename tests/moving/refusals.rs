@@ -1,14 +1,14 @@
 //! What a caller hears whose database is being closed or is not open yet: he is served or told to come back. A conflict is
 //! said only where ledger and fence contradict each other.
 
-use fbs_router_proto::router::v1::Placement;
+use fbs_router_proto::{admin::v1::MoveSolutionRequest, router::v1::Placement};
 use fbs_router_sandbox::{
     platform::{ACME_DATABASE, SYSTEM_DATABASE},
     soon,
 };
 use tonic::Code;
 
-use super::{DEDICATED, GLOBEX, IMPATIENT, OWN, moves_soon, placed, to};
+use super::{DEDICATED, GLOBEX, OWN, moves_soon, placed, to};
 use crate::support::{Replica, World, failure};
 
 /// The ledger as who takes a move back leaves it and is stopped before he has opened the fence.
@@ -20,6 +20,9 @@ const BEGUN: &str =
                       WHERE company_id = 'globex'";
 const FROZEN: &str = "UPDATE fbs_router.fence SET state = 'FROZEN', move_id = '00000000-0000-4000-8000-000000000002'
                        WHERE company_id = 'globex' AND epoch = 2 AND state = 'ACTIVE'";
+
+/// A move that fell silent is taken back soon, and not before its test has seen it.
+const PATIENT: &str = "[moving]\nstale_after = \"4s\"\n";
 
 /// Waits until so many statements of routers wait for a lock in a database.
 async fn waiting(world: &World, database: &str, many: i64) {
@@ -47,7 +50,7 @@ async fn fences(world: &World, so: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_whom_two_moves_refuse_one_after_the_other_is_told_to_come_back() {
     let world = World::new().await;
-    let replica = world.replica_with(IMPATIENT).await;
+    let replica = world.replica_with(PATIENT).await;
     let id = replica.make(GLOBEX, "G-1").await.document_id;
     world.create_own_database(GLOBEX).await;
     moves_soon(&replica, to(Placement::Dedicated)).await;
@@ -112,4 +115,53 @@ async fn a_move_opens_a_fence_that_is_behind_before_it_closes_it() {
     // Nobody has called since.
     replica.moves(to(Placement::System)).await;
     assert_eq!(replica.get(GLOBEX, &id).await.unwrap().database, SYSTEM_DATABASE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purge_opens_a_fence_that_is_behind() {
+    let world = World::new().await;
+    let replica = world.replica().await;
+    replica.make(GLOBEX, "G-1").await;
+    world.create_own_database(GLOBEX).await;
+    moves_soon(&replica, to(Placement::Dedicated)).await;
+    world.in_ledger(TAKEN_BACK).await;
+    // Nobody has called since.
+    replica.moves(MoveSolutionRequest { purge: true, ..to(Placement::Dedicated) }).await;
+    assert_eq!(world.system_rows(GLOBEX).await, 0);
+    fences(&world, "state = 'ACTIVE' AND epoch = 2").await;
+}
+
+/// The next move freezes what a router has just opened, before it can look again.
+const FROZEN_AT_ONCE: &str = "
+    CREATE FUNCTION public.freeze_at_once() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        UPDATE fbs_router.fence SET state = 'FROZEN', move_id = '00000000-0000-4000-8000-000000000002' WHERE epoch = 2;
+        RETURN NULL;
+    END $$;
+    CREATE TRIGGER at_once AFTER UPDATE ON fbs_router.fence
+        FOR EACH ROW WHEN (NEW.state = 'ACTIVE' AND NEW.epoch = 2) EXECUTE FUNCTION public.freeze_at_once();";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_between_two_moves_gives_nothing_up() {
+    let world = World::new().await;
+    world.silenced().await;
+    let replica = world.replica_with(&format!("{PATIENT}[ledger]\npoll_interval = \"1m\"\n")).await;
+    let id = replica.make(GLOBEX, "G-1").await.document_id;
+    world.create_own_database(GLOBEX).await;
+    moves_soon(&replica, to(Placement::Dedicated)).await;
+    placed(&replica, DEDICATED).await;
+    let fence = world.platform.cluster.connect(OWN).await.unwrap();
+    fence.batch_execute(FROZEN_AT_ONCE).await.unwrap();
+
+    fence.batch_execute("BEGIN; SELECT FROM fbs_router.fence FOR UPDATE").await.unwrap();
+    world.in_ledger(TAKEN_BACK).await;
+    let (told, ()) = tokio::join!(replica.release(GLOBEX), async {
+        // It opens the fence that is behind; before it asks whether that admits anybody, the next move has closed it.
+        waiting(&world, OWN, 1).await;
+        world.in_ledger(BEGUN).await;
+        fence.batch_execute("COMMIT").await.unwrap();
+    });
+    assert_eq!(told.map(drop), Err(failure(Code::Unavailable, "ROUTE_MOVING")));
+    soon("it is served", async || replica.get(GLOBEX, &id).await.map_err(|error| format!("{error:?}"))).await;
+    assert_eq!(replica.place(GLOBEX).await.as_deref(), Ok(DEDICATED));
 }

@@ -20,15 +20,15 @@ pub(super) async fn purge(moves: &Arc<Moves>, call: &Call, wish: &Wish) -> Resul
     let router = &moves.router;
     router.refresh(call).await;
     let ask = Ask::operating(call, &wish.solution, router.naming.documents_app(), Intent::Read);
+    // Nothing is removed while the place that serves the solution does not.
     let route = router.resolve(&ask).await?;
+    let route = if route.placement == wish.to { router.try_enter(&ask, route).await? } else { route };
     if route.placement != wish.to {
         return Err(Error::FieldInvalid(vec![Violation::new(
             "to",
             "is not where its documents are: only the old rows of a finished move are removed",
         )]));
     }
-    // Nothing is removed while the place that serves the solution does not.
-    router.try_enter(&ask, &route).await?;
     let (side, fence) = match wish.to {
         Placement::Dedicated => {
             let (target, uuid) = router.system_side().ok_or(Error::RouteUnknown("the ledger was never read"))?;

@@ -46,7 +46,7 @@ impl Gathered {
         }
     }
 
-    fn looked(&self, found: &Found) -> Option<&Inside> {
+    pub(super) fn looked(&self, found: &Found) -> Option<&Inside> {
         self.looks
             .iter()
             .rev()
@@ -74,7 +74,11 @@ impl Router {
         };
         let presence = match says.record().map(|record| &record.at) {
             Some(RecordedAt::Dedicated { target, oid, .. }) => match recorded_presence(table, target, *oid) {
-                Presence::Absent if gathered.scanned && scanned_before(table, target, says.record()) => {
+                // Looks need no scan: what is recorded there is proved.
+                Presence::Absent | Presence::Present(Found { replaced: Replaced::Oid, .. })
+                    if (gathered.scanned || ask.intent == Intent::Look)
+                        && scanned_before(table, target, says.record()) =>
+                {
                     Presence::Unknown("its server was last scanned before the record was read")
                 }
                 presence => presence,
@@ -163,6 +167,9 @@ impl Router {
         let Some(name) = own_name(ask, registration) else { return Presence::Absent };
         let only = registration.and_then(|registration| registration.server.as_ref());
         let mut hits = Vec::new();
+        if only.is_some_and(|only| servers(table).all(|server| server != only)) {
+            return Presence::Unknown("it is registered on a server that neither configuration nor ledger know");
+        }
         for server in servers(table) {
             if only.is_some_and(|only| only != server) {
                 continue;

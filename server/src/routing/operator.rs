@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
@@ -44,20 +45,22 @@ impl Router {
     /// epoch above all that was seen.
     pub async fn register(self: &Arc<Self>, decision: &Decision<'_>, what: &Registering) -> Result<()> {
         self.check_names(decision, what)?;
+        let asked = Instant::now();
         self.refresh(decision.call).await;
         let principal = decision.call.principal.id();
         let deadline = decision.call.deadline;
         self.writer(decision.app, decision.solution, deadline).register(what, principal).await?;
         tracing::info!(solution = %decision.solution, app = %decision.app.name, ?what, "registered");
         self.read_decided(decision.call.deadline).await?;
-        if decision.confirmed { self.accept(decision).await } else { Ok(()) }
+        if decision.confirmed { self.accept(decision, asked).await } else { Ok(()) }
     }
 
     /// Gives up the dedicated placement of a pair whose database is gone, replaced or in conflict.
     pub async fn release(self: &Arc<Self>, decision: &Decision<'_>) -> Result<()> {
+        let asked = Instant::now();
         self.refresh(decision.call).await;
         let ask = decision.ask(self);
-        match self.undecided(&ask).await? {
+        match self.undecided(&ask, asked).await? {
             Standing::Dedicated(_) => {
                 return Err(invalid(
                     "solution",
@@ -172,10 +175,10 @@ impl Router {
     }
 
     /// Makes the registered database, or the one that the pattern names, the pair's, whatever was recorded before.
-    async fn accept(self: &Arc<Self>, decision: &Decision<'_>) -> Result<()> {
+    async fn accept(self: &Arc<Self>, decision: &Decision<'_>, asked: Instant) -> Result<()> {
         let ask = decision.ask(self);
         let deadline = decision.call.deadline;
-        let standing = self.undecided(&ask).await?;
+        let standing = self.undecided(&ask, asked).await?;
         let found = self.own_database(&ask)?;
         match standing {
             Standing::System => {
@@ -271,25 +274,43 @@ impl Router {
 
     /// Whether there is anything to decide about a pair. A database that is listed and cannot be entered, or a ledger or
     /// catalog that cannot be read, leaves nothing to decide: that is the error, and no reason to give anything up.
-    async fn undecided(self: &Arc<Self>, ask: &Ask<'_>) -> Result<Standing> {
-        if ask.is_documents {
-            // A fence that is merely not open yet is opened: it is no conflict.
+    /// `asked`: what was scanned before says of no database that it is gone.
+    async fn undecided(self: &Arc<Self>, ask: &Ask<'_>, asked: Instant) -> Result<Standing> {
+        // A fence ahead of the ledger is seen, a database that is ready taken over; never by what an unread ledger said.
+        if ask.is_documents && self.ledger_pulse.fresh(ask.deadline).await.is_ok() {
             // What could not be looked at is told by what is asked below.
             let _seen = self.look_for(&Ask { intent: Intent::Look, ..*ask }).await;
         }
         let served = match self.resolve(ask).await {
-            Ok(route) if route.placement == Placement::System => return Ok(Standing::System),
-            Ok(route) if !ask.is_documents => Ok(route),
-            Ok(route) => self.try_enter(ask, &route).await.map(|()| route),
-            Err(error) => Err(error),
+            Ok(route) if route.placement == Placement::Dedicated && ask.is_documents => {
+                self.try_enter(ask, route).await
+            }
+            resolved => resolved,
         };
         match served {
+            Ok(route) if route.placement == Placement::System => Ok(Standing::System),
             Ok(route) => Ok(Standing::Dedicated(route.database.target)),
+            Err(Error::DatabaseDetached) if !self.was_scanned_since(ask, asked) => {
+                Err(Error::RouteUnknown("its server cannot be scanned: whether its database is gone is not known"))
+            }
             Err(Error::DatabaseDetached | Error::DatabaseIdentityMismatch { .. } | Error::PlacementConflict(_)) => {
                 Ok(Standing::Undecided)
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// True if the server on which a pair is recorded was scanned since.
+    fn was_scanned_since(&self, ask: &Ask<'_>, since: Instant) -> bool {
+        let table = self.table.load();
+        let record = table.ledger.placement(&ask.app.name, ask.solution.as_str());
+        record.is_some_and(|record| match &record.at {
+            RecordedAt::Dedicated { target, .. } => {
+                let catalog = table.catalogs.get(&target.server).and_then(|view| view.last.as_ref());
+                catalog.is_some_and(|catalog| catalog.began >= since)
+            }
+            RecordedAt::System => false,
+        })
     }
 }
 

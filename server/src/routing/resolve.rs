@@ -150,6 +150,12 @@ impl Router {
         outcome
     }
 
+    /// As [`Self::resolve`], from nothing that was known before the call, as far as ledger and catalogs can be read.
+    pub async fn resolve_anew(self: &Arc<Self>, ask: &Ask<'_>) -> Result<Route> {
+        let _read = self.ledger_pulse.fresh(ask.deadline).await;
+        self.resolve(&Ask { intent: Intent::Write, ..*ask }).await
+    }
+
     /// Several pairs, from one table: whatever had to be found out or written first is, and then all are decided at
     /// once. An error, or a pair that changes between the two, keeps the answer it had alone.
     pub async fn resolve_all(self: &Arc<Self>, asks: &[Ask<'_>]) -> Vec<Result<Route>> {
@@ -184,8 +190,8 @@ impl Router {
             && ask.is_documents
         {
             // A route says where; whether a call could be served there now is a question of its own.
-            match self.try_enter(ask, route).await {
-                Ok(()) => trace.pass("enter", "the database was entered and proved, and its fence admits the route"),
+            match self.try_enter(ask, route.clone()).await {
+                Ok(_) => trace.pass("enter", "the database was entered and proved, and its fence admits the route"),
                 Err(error) => trace.pass("enter", &format!("calls fail now: {error}")),
             }
         }
@@ -264,8 +270,8 @@ impl Router {
                         &self.pools,
                     );
                 }
-                Verdict::Refused(Error::DatabaseDetached)
-                    if !gathered.scanned && self.detached_by_old_scan(ask, &table) =>
+                Verdict::Refused(Error::DatabaseDetached | Error::DatabaseIdentityMismatch { .. })
+                    if !gathered.scanned && self.refused_by_old_scan(ask, &table) =>
                 {
                     self.fetch(Need::Scan, ask, &table, &mut gathered).await?;
                 }
@@ -337,9 +343,9 @@ impl Router {
         (gathered.looks.is_empty() && remembered.at.elapsed() >= self.settings.absence_ttl).then_some(found)
     }
 
-    /// True if what says that the recorded database is gone is older than the record: another router took over a
-    /// database which this one's last scan could not list yet.
-    fn detached_by_old_scan(&self, ask: &Ask<'_>, table: &Table) -> bool {
+    /// True if what says that the recorded database is gone, or another one, is older than the record: another router took
+    /// over a database, or accepted one that was restored, which this one's last scan could not list yet.
+    fn refused_by_old_scan(&self, ask: &Ask<'_>, table: &Table) -> bool {
         table.ledger.placement(&ask.app.name, ask.solution.as_str()).is_some_and(|record| match &record.at {
             RecordedAt::Dedicated { target, .. } => scanned_before(table, target, Some(record)),
             RecordedAt::System => false,

@@ -4,8 +4,7 @@
 //! epoch and database in its own statement, a write does after the lock. Made by [`Router::open`] alone.
 //!
 //! Invariant: when the fence of a database does not agree with the route, the ledger is read once more and the
-//! call tried once more, where the ledger says; a fence that refuses the same route twice, of which the ledger says
-//! the same after that, is a conflict, and a failure never changes the place.
+//! call tried once more, where the ledger says (`fenced`); a failure never changes the place.
 
 mod enter;
 mod look_up;
@@ -21,6 +20,7 @@ use self::{
     write::Attempt,
 };
 use super::{
+    fenced::Fenced,
     joined::joined,
     ledger_write::first_bool,
     resolve::{Ask, Intent},
@@ -28,7 +28,7 @@ use super::{
     router::Router,
 };
 use crate::{
-    domain::{Call, Deadline, Epoch, Error, Permitted, Placement, Result, SolutionId},
+    domain::{Call, Deadline, Error, Permitted, Result, SolutionId},
     postgres::{Statement, transaction::Work},
 };
 
@@ -54,10 +54,7 @@ struct Tries {
     /// When the call came.
     began: tokio::time::Instant,
     made: u32,
-    /// The last route that a fence did not agree with. The ledger was read again since, and said the same or another one.
-    refused: Option<(Placement, Epoch)>,
-    /// Why the fence that refused could not be seen, or opened.
-    unseen: Option<Error>,
+    fenced: Fenced,
 }
 
 impl Router {
@@ -140,7 +137,7 @@ impl Session {
         let work = Arc::new(work);
         let mut tries = Tries::new();
         loop {
-            self.check_wanted()?;
+            self.check_wanted().await?;
             let attempt = Attempt {
                 router: Arc::clone(&self.router),
                 call: self.call.clone(),
@@ -156,8 +153,16 @@ impl Session {
         }
     }
 
-    /// Explicit routing never chooses a database: it fails the call unless it is served from the one named.
-    fn check_wanted(&self) -> Result<()> {
+    /// Explicit routing never chooses a database: it fails the call unless it is served from the one named. Who names
+    /// another one may have heard of it from a router that knows more: so that is asked anew, once.
+    async fn check_wanted(&mut self) -> Result<()> {
+        let Some(wanted) = &self.wanted_database else { return Ok(()) };
+        if **wanted == *self.route.database.target.name {
+            return Ok(());
+        }
+        let app = self.router.naming.documents_app();
+        let ask = Ask::about(&self.call, &self.solution, app, true);
+        self.route = Box::pin(self.router.resolve_anew(&ask)).await?;
         match &self.wanted_database {
             Some(wanted) if **wanted != *self.route.database.target.name => Err(Error::DatabaseMismatch),
             Some(_) | None => Ok(()),
@@ -172,7 +177,7 @@ impl Session {
     ) -> Result<Vec<Row>> {
         let mut tries = Tries::new();
         loop {
-            self.check_wanted()?;
+            self.check_wanted().await?;
             let answer = if may_share {
                 self.try_look_up(statement, parameters).await
             } else {
@@ -200,10 +205,6 @@ impl Session {
         if first_bool(&rows) { Ok(rows) } else { Err(Failed::Fenced) }
     }
 
-    fn place(&self) -> (Placement, Epoch) {
-        (self.route.placement, self.route.epoch)
-    }
-
     /// Prepares the next try, or gives the error of the call.
     async fn recover(&mut self, failed: Failed, tries: &mut Tries, repeatable: bool) -> Result<()> {
         tries.made += 1;
@@ -213,30 +214,21 @@ impl Session {
             Failed::Fenced => {
                 // Two different ones may refuse in a row: the system database, from which the solution was just taken
                 // over, and its own, whose fence nobody has opened yet.
-                let refused = Some(self.place());
-                let again = tries.refused == refused;
-                // It was not seen between the two, or not opened although it is merely not open yet.
-                if again && let Some(error) = tries.unseen.take() {
-                    return Err(error);
-                }
-                // After each refusal: a move that has closed the fence since the last one is in the ledger.
-                let unseen = Box::pin(self.reroute()).await?; // seldom, as `Router::fetch`
-                if again && refused == Some(self.place()) {
-                    let what = "the fence of the database does not admit the route of the ledger";
-                    let error = Error::PlacementConflict(what);
-                    self.router.alarms.refused(&self.route.app, &self.solution, &error);
-                    return Err(error);
-                }
+                let app = self.router.naming.documents_app();
+                let ask = Ask { intent: self.intent, ..Ask::about(&self.call, &self.solution, app, true) };
+                // Boxed: seldom, as `Router::fetch`.
+                let next = Box::pin(tries.fenced.refused(&self.router, &ask, &self.route)).await?;
                 if last {
                     return Err(Error::RouteUnknown("the placement keeps changing"));
                 }
-                (tries.refused, tries.unseen) = (refused, unseen);
+                self.route = next;
                 Ok(())
             }
-            Failed::Absent(error) | Failed::Lost(error) | Failed::Conflict(error) if last => Err(error),
-            Failed::Absent(_) => {
-                // The catalog decides what a missing name means.
-                self.router.scan_all(self.call.deadline).await;
+            Failed::Outdated(error) | Failed::Lost(error) | Failed::Conflict(error) if last => Err(error),
+            Failed::Outdated(_) => {
+                // Ledger and catalog decide what that means, also if one of them cannot be read.
+                let ledger = self.router.ledger_pulse.fresh(self.call.deadline);
+                let _ = tokio::join!(ledger, self.router.scan_all(self.call.deadline));
                 self.find_route().await
             }
             Failed::Lost(_) => {
@@ -258,20 +250,6 @@ impl Session {
         }
     }
 
-    /// The fence disagreed: read the ledger, look at the fence itself, and go where the ledger says. Why the fence could not
-    /// be seen, or opened: somebody else may have opened it, so that is told only if it refuses again.
-    async fn reroute(&mut self) -> Result<Option<Error>> {
-        if self.router.ledger_pulse.fresh(self.call.deadline).await.is_err() {
-            return Err(Error::RouteUnknown("the fence refused and the ledger cannot be read"));
-        }
-        let mut unseen = None;
-        if self.route.placement == Placement::Dedicated {
-            unseen = self.router.reopen(&self.call, &self.solution).await.err();
-        }
-        self.find_route().await?;
-        Ok(unseen)
-    }
-
     async fn find_route(&mut self) -> Result<()> {
         self.route = self.router.route_for(&self.call, &self.solution, self.intent).await?;
         Ok(())
@@ -282,15 +260,6 @@ impl Session {
 
 impl Tries {
     fn new() -> Self {
-        Self { began: tokio::time::Instant::now(), made: 0, refused: None, unseen: None }
-    }
-}
-
-impl Router {
-    /// Looks at the fence of a dedicated database that refused, so that the decision sees it and opens it if it is
-    /// merely not open yet.
-    async fn reopen(self: &Arc<Self>, call: &Call, solution: &SolutionId) -> Result<()> {
-        let ask = Ask { intent: Intent::Look, ..Ask::about(call, solution, self.naming.documents_app(), true) };
-        self.look_for(&ask).await
+        Self { began: tokio::time::Instant::now(), made: 0, fenced: Fenced::default() }
     }
 }

@@ -48,7 +48,13 @@ impl Routes {
     async fn resolve(&self, call: Call, request: ResolveDatabaseRequest) -> Result<ResolveDatabaseResponse> {
         let request = route::request(call, request, &self.router.naming)?;
         let found = self.router.resolve(&request.ask()).await;
-        let found = check_database(found, &request)?;
+        let found = match check_database(found, &request) {
+            // Who names another one may have heard of it from a router that knows more.
+            Err(Error::DatabaseMismatch) => {
+                check_database(Box::pin(self.router.resolve_anew(&request.ask())).await, &request)?
+            }
+            found => found?,
+        };
         Ok(route::resolved(found, self.router.cache_ttl()))
     }
 

@@ -1,4 +1,5 @@
-//! Looking again, behind the calls, at databases that are listed and not used yet.
+//! Looks at a solution's own database that were not asked for by a decision: behind the calls, at one that is listed and not
+//! used yet; for a call whose fence refused it.
 
 use std::sync::Arc;
 
@@ -47,17 +48,20 @@ impl Router {
         });
     }
 
-    /// Looks at a pair's own database and does what follows, for nobody in particular.
+    /// Looks at a pair's own database and does what follows, for nobody in particular. True if its fence was behind its
+    /// record, and is open now.
     ///
     /// # Errors
-    /// It could not be looked at, or what follows could not be done: so nothing is known of its fence.
-    pub(in crate::routing) async fn look_for(self: &Arc<Self>, ask: &Ask<'_>) -> Result<()> {
+    /// It could not be looked at, may not be used, or what follows could not be done.
+    pub(in crate::routing) async fn look_for(self: &Arc<Self>, ask: &Ask<'_>) -> Result<bool> {
         let mut gathered = Gathered::new(None);
         for _ in 0..STEPS {
             let table = self.table.load_full();
             let mut evidence = self.evidence(&table, ask, &gathered);
-            // The point of this call is to look.
-            if let (Some(found), Inside::NotLooked) = (place(&evidence), &evidence.inside) {
+            // The point of this call is to look: what somebody else saw will not do.
+            if let Some(found) = where_to_look(&evidence)
+                && gathered.looked(&found).is_none()
+            {
                 self.fetch(Need::Inside(found), ask, &table, &mut gathered).await?;
                 evidence = self.evidence(&table, ask, &gathered);
             }
@@ -65,12 +69,18 @@ impl Router {
                 Verdict::Need(need) => self.fetch(need, ask, &table, &mut gathered).await?,
                 Verdict::Act(act) => self.act(act, ask, &table, &mut gathered).await?,
                 Verdict::Dedicated => {
-                    if let Inside::NotEntered(error) = &evidence.inside {
-                        return Err(error.clone());
-                    }
-                    return self.dedicated(ask, &table, &gathered).await.map(drop);
+                    let behind = match &evidence.inside {
+                        Inside::NotEntered(error) => return Err(error.clone()),
+                        Inside::Ready { fence, .. } => {
+                            let epoch = evidence.ledger.record().map_or(0, |record| record.epoch);
+                            fence.is_none_or(|fence| fence.epoch < epoch)
+                        }
+                        Inside::NotLooked | Inside::NotReady(_) | Inside::Foreign(_) => false,
+                    };
+                    self.dedicated(ask, &table, &gathered).await?;
+                    return Ok(behind);
                 }
-                Verdict::System { .. } => return Ok(()),
+                Verdict::System { .. } => return Ok(false),
                 Verdict::Refused(error) => return Err(error),
             }
         }
@@ -78,8 +88,8 @@ impl Router {
     }
 }
 
-/// Where to look: what is listed; on a server that was never scanned, what is recorded there. The look proves it.
-fn place(evidence: &Evidence<'_>) -> Option<Found> {
+/// What is listed; where no scan tells, what is recorded: the look proves it.
+fn where_to_look(evidence: &Evidence<'_>) -> Option<Found> {
     match (&evidence.presence, evidence.ledger.record().map(|record| &record.at)) {
         (Presence::Present(found), _) => Some(found.clone()),
         (Presence::Unknown(_), Some(RecordedAt::Dedicated { target, oid, .. })) => {

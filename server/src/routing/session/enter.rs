@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use tokio_postgres::types::ToSql;
 
+use super::TRIES;
 use crate::{
     domain::{Deadline, Error, Login, Placement, Result, SolutionId},
     postgres::{Connection, Facts, Failure, Purpose, SchemaState, transaction::StatementError},
     routing::{
         evidence::{Found, Inside, Replaced, Rows},
+        fenced::Fenced,
         inside::{Look, contradiction},
         ledger_write::{ADMITS, first_bool},
         resolve::Ask,
@@ -23,8 +25,8 @@ pub(super) enum Failed {
     Final(Error),
     /// The fence did not agree with the route.
     Fenced,
-    /// The name is not there, though the catalog listed it.
-    Absent(Error),
+    /// What the route was made of is not so any more.
+    Outdated(Error),
     /// The connection broke before anything could have been committed.
     Lost(Error),
     /// Postgres gave up on a conflict.
@@ -68,7 +70,7 @@ pub(super) async fn connect(
     let connection =
         match router.pools.checkout(&route.database.target, &login, Purpose::Documents(solution), deadline).await {
             Ok(connection) => connection,
-            Err(error) if contradiction(&error) => return Err(Failed::Absent(error.into_error())),
+            Err(error) if contradiction(&error) => return Err(Failed::Outdated(error.into_error())),
             Err(error) => return Err(Failed::Final(error.into_error())),
         };
     match verify(router, route, solution, connection.facts()) {
@@ -133,19 +135,31 @@ pub(super) fn own_database(route: &Route) -> Option<&Arc<str>> {
 }
 
 impl Router {
-    /// Whether a call that was routed so could run now: the database is entered and proved, and its fence asked.
-    pub(crate) async fn try_enter(&self, ask: &Ask<'_>, route: &Route) -> Result<()> {
+    /// Whether a call that was routed so could run now: the database is entered and proved, and its fence asked. The route
+    /// that could, which is another one if the ledger has changed; a fence that is merely behind is opened.
+    pub(crate) async fn try_enter(self: &Arc<Self>, ask: &Ask<'_>, mut route: Route) -> Result<Route> {
+        let mut fenced = Fenced::default();
+        for _ in 0..TRIES {
+            match self.enter(ask, &route).await {
+                Ok(()) => return Ok(route),
+                Err(Failed::Fenced) => route = Box::pin(fenced.refused(self, ask, &route)).await?,
+                Err(Failed::Final(error) | Failed::Outdated(error) | Failed::Lost(error) | Failed::Conflict(error)) => {
+                    return Err(error);
+                }
+                Err(Failed::Unknown) => return Err(Error::DatabaseUnavailable { cause: None }),
+            }
+        }
+        Err(Error::RouteUnknown("the placement keeps changing"))
+    }
+
+    async fn enter(&self, ask: &Ask<'_>, route: &Route) -> Result<(), Failed> {
         let deadline = ask.deadline.inner();
-        let failed = |failed| match failed {
-            Failed::Final(error) | Failed::Absent(error) | Failed::Lost(error) | Failed::Conflict(error) => error,
-            Failed::Fenced | Failed::Unknown => Error::PlacementConflict("the fence does not admit the route"),
-        };
-        let connection = connect(self, route, ask.solution, deadline).await.map_err(failed)?;
+        let connection = connect(self, route, ask.solution, deadline).await?;
         let (company, uuid) = (ask.solution.as_str(), route.database.database_uuid);
         let parameters: &[&(dyn ToSql + Sync)] = &[&company, &route.epoch, &uuid];
         let rows = connection.read(company, deadline, (&ADMITS, parameters)).await;
-        let rows = rows.map_err(StatementError::into_error)?;
-        if first_bool(&rows) { Ok(()) } else { Err(failed(Failed::Fenced)) }
+        let rows = rows.map_err(|error| Failed::of(error, self, route))?;
+        if first_bool(&rows) { Ok(()) } else { Err(Failed::Fenced) }
     }
 
     /// Remembers for Resolve what a connection found out.

@@ -130,18 +130,17 @@ impl Attempt {
             .map_err(|error| Failed::of(error, &self.router, &self.route))?;
         let registered = registration(&answers[2]);
         if registered.required {
-            return Err(Failed::Final(Error::IsolationRequired));
+            return Err(Failed::Outdated(Error::IsolationRequired));
         }
         // A server or name was registered that this process has not read yet: it decides anew.
         let known = self.router.table.load();
         let read = known.ledger.registration(app, company);
         if read.and_then(|read| read.database.as_deref()) != registered.database.as_deref()
             || read.and_then(|read| read.server.as_deref()) != registered.server.as_deref()
-            || !first_bool(&answers[4])
         {
-            return Err(Failed::Fenced);
+            return Err(Failed::Outdated(Error::RouteUnknown("its registration keeps changing")));
         }
-        Ok(transaction)
+        if first_bool(&answers[4]) { Ok(transaction) } else { Err(Failed::Fenced) }
     }
 }
 
