@@ -3,7 +3,7 @@
 
 use fbs_router_proto::{
     document::v1::GetDocumentRequest,
-    router::v1::{Placement, ResolveDatabaseRequest},
+    router::v1::{BatchResolveDatabasesRequest, Placement, ResolveDatabaseRequest, resolve_result::Outcome},
 };
 use fbs_router_sandbox::{
     platform::{ACME_DATABASE, SYSTEM_DATABASE},
@@ -112,36 +112,43 @@ async fn who_names_the_database_that_another_router_told_him_is_served_from_ther
     let world = World::new().await;
     world.silenced().await;
     let seldom = world.configuration(&world.platform.url(), "[ledger]\npoll_interval = \"1m\"\n");
-    let asked_for_it = Replica::start(&seldom, &world.snapshot("asked for it")).await;
-    let asked_for_a_route = Replica::start(&seldom, &world.snapshot("asked for a route")).await;
+    let start = async |name: &str| Replica::start(&seldom, &world.snapshot(name)).await;
+    let (witness, reader) = (start("witness").await, start("reader").await);
+    let (resolver, batcher) = (start("resolver").await, start("batcher").await);
     let another = world.replica().await;
     let id = another.make(GLOBEX, "G-1").await.document_id;
-    for router in [&asked_for_it, &asked_for_a_route] {
+    for router in [&witness, &reader, &resolver, &batcher] {
         assert_eq!(router.get(GLOBEX, &id).await.unwrap().database, SYSTEM_DATABASE);
     }
     world.create_own_database(GLOBEX).await;
     soon("it moves", async || another.admin().move_solution(to(Placement::Dedicated)).await).await;
     placed(&another, DEDICATED).await;
-    for router in [&asked_for_it, &asked_for_a_route] {
-        assert_eq!(router.place(GLOBEX).await.as_deref(), Ok("SYSTEM fbs_system_db"), "it has not heard of it");
-    }
+    let named = |database: &str| ResolveDatabaseRequest {
+        solution: GLOBEX.into(),
+        database: database.into(),
+        ..Default::default()
+    };
     let get = async |database: &str| {
-        let named = GetDocumentRequest {
-            solution: GLOBEX.into(),
-            document_id: id.clone(),
-            database: database.into(),
-        };
-        asked_for_it.documents().get_document(within(named)).await
+        let (solution, document_id) = (GLOBEX.to_owned(), id.clone());
+        let named = GetDocumentRequest { solution, document_id, database: database.into() };
+        reader.documents().get_document(within(named)).await
     };
-    let resolve = async |database: &str| {
-        let named = ResolveDatabaseRequest { solution: GLOBEX.into(), database: database.into(), ..Default::default() };
-        asked_for_a_route.routes().resolve_database(within(named)).await
+    let resolve = async |database: &str| resolver.routes().resolve_database(within(named(database))).await;
+    let resolve_all = async |database: &str| {
+        let requests = vec![named(database), named("")];
+        let all = BatchResolveDatabasesRequest { requests };
+        let results = batcher.routes().batch_resolve_databases(within(all)).await.unwrap().into_inner().results;
+        results.into_iter().map(|result| matches!(result.outcome, Some(Outcome::Resolved(_)))).collect::<Vec<_>>()
     };
+    // The first thing that each is asked: what it would look at behind a call would tell it, too.
     assert_eq!(answered(get(OWN).await.unwrap(), |answer| answer).database, OWN);
     resolve(OWN).await.unwrap();
+    assert_eq!(resolve_all(OWN).await, [true, true]);
+    assert_eq!(witness.place(GLOBEX).await.as_deref(), Ok("SYSTEM fbs_system_db"), "nobody was told");
     let mismatch = failure(Code::FailedPrecondition, "DATABASE_MISMATCH");
     assert_eq!(reason(&get(SYSTEM_DATABASE).await.unwrap_err()), mismatch);
     assert_eq!(reason(&resolve(SYSTEM_DATABASE).await.unwrap_err()), mismatch);
+    assert_eq!(resolve_all(SYSTEM_DATABASE).await, [false, true]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

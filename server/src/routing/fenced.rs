@@ -2,8 +2,8 @@
 //! opened if it is merely behind, and the call may be tried where the ledger says.
 //!
 //! Invariant: a conflict is told only where ledger and fence contradict each other: the fence was not behind, refused
-//! the same route once more, and the ledger, read after that, says the same. Whatever closes a fence at the epoch of its
-//! record stands in the ledger before.
+//! the same route once more, and the ledger, read after that, says the same. Whatever closes a fence stands in the ledger
+//! before, but for the release of a pair that was refused for good already.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub(super) struct Fenced(Option<Refusal>);
 struct Refusal {
     placement: Placement,
     epoch: Epoch,
-    /// The fence was no further behind than that epoch afterwards.
+    /// The fence was seen since, and not behind that epoch, or opened.
     was_level: bool,
 }
 
@@ -40,12 +40,12 @@ impl Fenced {
                 Error::RouteUnknown("the fence refused and the ledger cannot be read")
             });
         }
+        let next = router.resolve(ask).await?;
         // That of the system database changes with the ledger, and is never behind.
-        let looked = match route.placement {
+        let looked = match next.placement {
             Placement::Dedicated => router.look_for(&Ask { intent: Intent::Look, ..*ask }).await,
             Placement::System => Ok(false),
         };
-        let next = router.resolve(ask).await?;
         let (placement, epoch) = (route.placement, route.epoch);
         let before = self.0.take().filter(|before| (before.placement, before.epoch) == (placement, epoch));
         if let Some(before) = before

@@ -73,11 +73,16 @@ impl Router {
             (Origin::Ledger, None) => LedgerSays::Nothing { registered: registration.is_some() },
         };
         let presence = match says.record().map(|record| &record.at) {
-            Some(RecordedAt::Dedicated { target, oid, .. }) => match recorded_presence(table, target, *oid) {
-                // Looks need no scan: what is recorded there is proved.
-                Presence::Absent | Presence::Present(Found { replaced: Replaced::Oid, .. })
+            Some(RecordedAt::Dedicated { target, oid, uuid }) => match recorded_presence(table, target, *oid) {
+                // Looks need no scan: what is recorded there is proved. Another oid is, only where there is an identity.
+                presence
                     if (gathered.scanned || ask.intent == Intent::Look)
-                        && scanned_before(table, target, says.record()) =>
+                        && scanned_before(table, target, says.record())
+                        && match &presence {
+                            Presence::Absent => true,
+                            Presence::Present(found) => found.replaced == Replaced::Oid && uuid.is_some(),
+                            Presence::TwoServers | Presence::Unknown(_) => false,
+                        } =>
                 {
                     Presence::Unknown("its server was last scanned before the record was read")
                 }

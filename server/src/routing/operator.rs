@@ -274,10 +274,12 @@ impl Router {
 
     /// Whether there is anything to decide about a pair. A database that is listed and cannot be entered, or a ledger or
     /// catalog that cannot be read, leaves nothing to decide: that is the error, and no reason to give anything up.
-    /// `asked`: what was scanned before says of no database that it is gone.
+    /// `asked`: what was scanned before says of no database that it is gone, or another one.
     async fn undecided(self: &Arc<Self>, ask: &Ask<'_>, asked: Instant) -> Result<Standing> {
-        // A fence ahead of the ledger is seen, a database that is ready taken over; never by what an unread ledger said.
-        if ask.is_documents && self.ledger_pulse.fresh(ask.deadline).await.is_ok() {
+        // Another router may have decided already; and without the ledger nothing can be decided.
+        self.read_ledger(ask.deadline).await?;
+        // A fence ahead of the ledger is seen, a database that is ready taken over.
+        if ask.is_documents {
             // What could not be looked at is told by what is asked below.
             let _seen = self.look_for(&Ask { intent: Intent::Look, ..*ask }).await;
         }
@@ -290,8 +292,10 @@ impl Router {
         match served {
             Ok(route) if route.placement == Placement::System => Ok(Standing::System),
             Ok(route) => Ok(Standing::Dedicated(route.database.target)),
-            Err(Error::DatabaseDetached) if !self.was_scanned_since(ask, asked) => {
-                Err(Error::RouteUnknown("its server cannot be scanned: whether its database is gone is not known"))
+            Err(Error::DatabaseDetached | Error::DatabaseIdentityMismatch { .. })
+                if !self.was_scanned_since(ask, asked) =>
+            {
+                Err(Error::RouteUnknown("its server cannot be scanned: whether its database is there is not known"))
             }
             Err(Error::DatabaseDetached | Error::DatabaseIdentityMismatch { .. } | Error::PlacementConflict(_)) => {
                 Ok(Standing::Undecided)

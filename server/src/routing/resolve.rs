@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     decide::{Need, Trace, Verdict, decide},
-    evidence::{Found, Inside, LedgerRead, Presence, RecordedAt},
+    evidence::{Found, Inside, LedgerRead, Presence, RecordedAt, Replaced},
     gather::{Gathered, scanned_before},
     ledger::Origin,
     ledger_write::{activate_fence, checkout},
@@ -152,8 +152,23 @@ impl Router {
 
     /// As [`Self::resolve`], from nothing that was known before the call, as far as ledger and catalogs can be read.
     pub async fn resolve_anew(self: &Arc<Self>, ask: &Ask<'_>) -> Result<Route> {
-        let _read = self.ledger_pulse.fresh(ask.deadline).await;
+        self.read_again(ask).await;
         self.resolve(&Ask { intent: Intent::Write, ..*ask }).await
+    }
+
+    /// As [`Self::resolve_anew`], several pairs.
+    pub async fn resolve_all_anew(self: &Arc<Self>, asks: &[Ask<'_>]) -> Vec<Result<Route>> {
+        future::join_all(asks.iter().map(|ask| self.read_again(ask))).await;
+        let asks: Vec<Ask<'_>> = asks.iter().map(|ask| Ask { intent: Intent::Write, ..*ask }).collect();
+        self.resolve_all(&asks).await
+    }
+
+    /// Reads the ledger, where a record is known that may be old: a write has it read for any other pair.
+    async fn read_again(&self, ask: &Ask<'_>) {
+        let is_recorded = self.table.load().ledger.placement(&ask.app.name, ask.solution.as_str()).is_some();
+        if is_recorded && ask.app.pattern.is_some() {
+            let _read = self.ledger_pulse.fresh(ask.deadline).await;
+        }
     }
 
     /// Several pairs, from one table: whatever had to be found out or written first is, and then all are decided at
@@ -185,13 +200,16 @@ impl Router {
     /// As [`Self::resolve`], telling how.
     pub async fn explain(self: &Arc<Self>, ask: &Ask<'_>) -> Resolution {
         let mut trace = Trace::kept();
-        let outcome = self.resolve_traced(ask, &mut trace).await;
-        if let Ok(route) = &outcome
+        let mut outcome = self.resolve_traced(ask, &mut trace).await;
+        if let Ok(route) = &mut outcome
             && ask.is_documents
         {
             // A route says where; whether a call could be served there now is a question of its own.
             match self.try_enter(ask, route.clone()).await {
-                Ok(_) => trace.pass("enter", "the database was entered and proved, and its fence admits the route"),
+                Ok(entered) => {
+                    *route = entered;
+                    trace.pass("enter", "the database was entered and proved, and its fence admits the route");
+                }
                 Err(error) => trace.pass("enter", &format!("calls fail now: {error}")),
             }
         }
@@ -221,13 +239,7 @@ impl Router {
 
     async fn resolve_traced(self: &Arc<Self>, ask: &Ask<'_>, trace: &mut Trace) -> Result<Route> {
         if ask.app.pattern.is_none() {
-            // Configuration alone: no record, no scan.
-            trace.pass("no-pattern", "the app has no pattern: always the system database");
-            if ask.dedicated_only {
-                return Err(Error::IsolationRequired);
-            }
-            let table = self.table.load_full();
-            return Route::system(ask.app, ask.is_documents, ask.solution, 0, None, &table, &self.pools);
+            return self.configured(ask, trace);
         }
         let ttl = self.settings.absence_ttl;
         let mut gathered = Gathered::new(self.absences.get(&ask.app.name, ask.solution, ttl));
@@ -241,7 +253,13 @@ impl Router {
                 }
                 continue;
             }
-            let verdict = decide(&self.evidence(&table, ask, &gathered), trace);
+            let evidence = self.evidence(&table, ask, &gathered);
+            // What another router took over, or accepted after it was restored, this one's last scan could not list yet.
+            let is_listed_otherwise = matches!(
+                evidence.presence,
+                Presence::Absent | Presence::Present(Found { replaced: Replaced::Oid, .. })
+            );
+            let verdict = decide(&evidence, trace);
             // Whatever is not just waiting is done by one call a pair; the others find its result.
             if flight.is_none() && matches!(verdict, Verdict::Act(_) | Verdict::Need(Need::Inside(_) | Need::Rows)) {
                 let lock = self.flights.enter(&ask.app.name, ask.solution);
@@ -271,7 +289,7 @@ impl Router {
                     );
                 }
                 Verdict::Refused(Error::DatabaseDetached | Error::DatabaseIdentityMismatch { .. })
-                    if !gathered.scanned && self.refused_by_old_scan(ask, &table) =>
+                    if !gathered.scanned && is_listed_otherwise && self.is_newer_than_scan(ask, &table) =>
                 {
                     self.fetch(Need::Scan, ask, &table, &mut gathered).await?;
                 }
@@ -290,6 +308,15 @@ impl Router {
             }
         }
         Err(Error::RouteUnknown("ledger, catalog and databases keep changing"))
+    }
+
+    /// By configuration alone: no record, no scan.
+    fn configured(&self, ask: &Ask<'_>, trace: &mut Trace) -> Result<Route> {
+        trace.pass("no-pattern", "the app has no pattern: always the system database");
+        if ask.dedicated_only {
+            return Err(Error::IsolationRequired);
+        }
+        Route::system(ask.app, ask.is_documents, ask.solution, 0, None, &self.table.load_full(), &self.pools)
     }
 
     /// A dedicated route; if its database was looked into on the way, its fence is opened where it is not yet.
@@ -343,9 +370,8 @@ impl Router {
         (gathered.looks.is_empty() && remembered.at.elapsed() >= self.settings.absence_ttl).then_some(found)
     }
 
-    /// True if what says that the recorded database is gone, or another one, is older than the record: another router took
-    /// over a database, or accepted one that was restored, which this one's last scan could not list yet.
-    fn refused_by_old_scan(&self, ask: &Ask<'_>, table: &Table) -> bool {
+    /// True if the record of a database is newer than the last scan of its server.
+    fn is_newer_than_scan(&self, ask: &Ask<'_>, table: &Table) -> bool {
         table.ledger.placement(&ask.app.name, ask.solution.as_str()).is_some_and(|record| match &record.at {
             RecordedAt::Dedicated { target, .. } => scanned_before(table, target, Some(record)),
             RecordedAt::System => false,

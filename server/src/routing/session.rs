@@ -154,7 +154,7 @@ impl Session {
     }
 
     /// Explicit routing never chooses a database: it fails the call unless it is served from the one named. Who names
-    /// another one may have heard of it from a router that knows more: so that is asked anew, once.
+    /// another one may have heard of it from a router that knows more: so that is asked anew.
     async fn check_wanted(&mut self) -> Result<()> {
         let Some(wanted) = &self.wanted_database else { return Ok(()) };
         if **wanted == *self.route.database.target.name {

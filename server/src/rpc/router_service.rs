@@ -58,6 +58,23 @@ impl Routes {
         Ok(route::resolved(found, self.router.cache_ttl()))
     }
 
+    async fn resolve_all(&self, asks: &[Ask<'_>], requests: &[&ResolveRequest<'_>]) -> Vec<Result<Route>> {
+        let found = self.router.resolve_all(asks).await;
+        let mut found: Vec<Result<Route>> =
+            found.into_iter().zip(requests).map(|(found, request)| check_database(found, request)).collect();
+        // As one that is asked for alone.
+        let mismatched: Vec<usize> =
+            (0..found.len()).filter(|at| matches!(found[*at], Err(Error::DatabaseMismatch))).collect();
+        if !mismatched.is_empty() {
+            let again: Vec<Ask<'_>> = mismatched.iter().map(|at| asks[*at]).collect();
+            let anew = self.router.resolve_all_anew(&again).await;
+            for (at, anew) in mismatched.into_iter().zip(anew) {
+                found[at] = check_database(anew, requests[at]);
+            }
+        }
+        found
+    }
+
     async fn explain(&self, call: Call, request: ExplainRouteRequest) -> Result<ExplainRouteResponse> {
         let request =
             request.request.ok_or_else(|| Error::FieldInvalid(vec![Violation::new("request", "must be given")]))?;
@@ -168,14 +185,14 @@ impl RouterService for Routes {
         let read: Vec<Result<ResolveRequest<'_>>> =
             requests.into_iter().map(|request| route::request(call.clone(), request, &self.router.naming)).collect();
         let asks: Vec<Ask<'_>> = read.iter().flatten().map(ResolveRequest::ask).collect();
-        let mut found = self.router.resolve_all(&asks).await.into_iter();
+        let found = self.resolve_all(&asks, &read.iter().flatten().collect::<Vec<_>>()).await;
+        let mut found = found.into_iter();
         let results = read
             .iter()
             .map(|request| {
-                let resolved = request.as_ref().map_err(Clone::clone).and_then(|request| {
-                    let found = found.next().unwrap_or_else(|| Err(Error::internal("a batch lost an answer")));
-                    check_database(found, request)
-                });
+                let lost = || Err(Error::internal("a batch lost an answer"));
+                let resolved = request.as_ref().map_err(Clone::clone);
+                let resolved = resolved.and_then(|_| found.next().unwrap_or_else(lost));
                 result(resolved.map(|found| route::resolved(found, self.router.cache_ttl())))
             })
             .collect();

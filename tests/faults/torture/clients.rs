@@ -16,7 +16,7 @@ use super::{
     files,
     history::{Call, Line, Outcome, Seen},
     routers::ROUTERS,
-    solutions::{Document, Shelf, Solution},
+    solutions::{Document, Shelf, Solution, is_renamed},
 };
 use crate::support::{asking, reason, unanswered};
 
@@ -26,9 +26,7 @@ const DEADLINE: Duration = Duration::from_millis(1500);
 const TRIES: usize = 4;
 
 /// What a try may fail with while faults go on; whether it was done is not asked of any of them.
-const ALLOWED: [(Code, &str); 11] = [
-    (Code::FailedPrecondition, "DATABASE_DETACHED"),
-    (Code::FailedPrecondition, "DATABASE_IDENTITY_MISMATCH"),
+const ALLOWED: [(Code, &str); 9] = [
     (Code::Unavailable, "ROUTE_MOVING"),
     (Code::Unavailable, "ROUTE_UNKNOWN"),
     (Code::Unavailable, "DATABASE_UNAVAILABLE"),
@@ -40,6 +38,11 @@ const ALLOWED: [(Code, &str); 11] = [
     (Code::Unavailable, ""),
     (Code::Cancelled, ""),
 ];
+
+/// And with these, whose database is renamed or trades its name: to others nobody says so, in whatever order a router hears
+/// of where they live.
+const ALLOWED_TO_RENAMED: [(Code, &str); 2] =
+    [(Code::FailedPrecondition, "DATABASE_DETACHED"), (Code::FailedPrecondition, "DATABASE_IDENTITY_MISMATCH")];
 
 /// What says something of the document.
 const REFUSALS: [(&str, Refusal); 6] = [
@@ -313,7 +316,10 @@ impl<'t> Client<'t> {
                         return tried;
                     }
                     // What the transport makes of a connection that broke, or that a router which is stopped closes.
-                    if !unanswered(&status) && !ALLOWED.iter().any(|allowed| *allowed == (code, &*reason)) {
+                    let told = (code, &*reason);
+                    let is_allowed =
+                        ALLOWED.contains(&told) || is_renamed(solution) && ALLOWED_TO_RENAMED.contains(&told);
+                    if !unanswered(&status) && !is_allowed {
                         self.torture.violation(format!("{solution} was refused by {at}: {status:?}"));
                     }
                 }

@@ -6,12 +6,17 @@ use std::sync::{
     atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
 };
 
-use super::history::Seen;
+use super::{MOVING, history::Seen};
 
 /// Documents at a time.
 const DOCUMENTS: usize = 6;
 /// Calls at which a shelf is left for another.
 const CALLS: usize = 90;
+
+/// True for those whose databases are renamed, by faults or by a release: not the one that moves, and no guest that stays.
+pub(super) fn is_renamed(solution: &str) -> bool {
+    solution != MOVING && !solution.starts_with("fresh_")
+}
 
 /// A few documents, which share a category.
 #[derive(Debug)]
