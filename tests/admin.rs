@@ -264,6 +264,19 @@ async fn a_conflict_is_decided_by_an_operator_for_either_place_at_an_epoch_above
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_another_ledger_is_accepted_for_a_solution_without_a_record() {
+    let world = World::new().await;
+    let replica = world.replica().await;
+    // Brought from another installation.
+    let brought = "INSERT INTO fbs_router.identity (kind, solution, ledger_id) VALUES ('dedicated', 'acme_corp', gen_random_uuid())";
+    world.run(ACME_DATABASE, brought).await;
+    replica.becomes(ACME, Err(MISMATCH)).await;
+    replica.register(confirmed(ACME)).await.unwrap();
+    replica.becomes(ACME, Ok("DEDICATED djo_acme_corp_db")).await;
+    assert_eq!(replica.create(ACME, "A-1").await.unwrap().database, ACME_DATABASE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_became_another_cluster_is_accepted_by_the_number_it_reports() {
     let world = World::new().await;
     let replica = world.replica().await;

@@ -304,16 +304,18 @@ impl Router {
         }
     }
 
-    /// True if the server on which a pair is recorded was scanned since.
+    /// True if the server on which a pair is recorded, or else listed, was scanned since.
     fn was_scanned_since(&self, ask: &Ask<'_>, since: Instant) -> bool {
         let table = self.table.load();
         let record = table.ledger.placement(&ask.app.name, ask.solution.as_str());
-        record.is_some_and(|record| match &record.at {
-            RecordedAt::Dedicated { target, .. } => {
-                let catalog = table.catalogs.get(&target.server).and_then(|view| view.last.as_ref());
-                catalog.is_some_and(|catalog| catalog.began >= since)
-            }
-            RecordedAt::System => false,
+        let recorded = record.and_then(|record| match &record.at {
+            RecordedAt::Dedicated { target, .. } => Some(target.clone()),
+            RecordedAt::System => None,
+        });
+        let judged = recorded.or_else(|| self.own_database(ask).ok().map(|found| found.target));
+        judged.is_none_or(|target| {
+            let catalog = table.catalogs.get(&target.server).and_then(|view| view.last.as_ref());
+            catalog.is_some_and(|catalog| catalog.began >= since)
         })
     }
 }
