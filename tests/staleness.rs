@@ -3,7 +3,9 @@
 
 use fbs_router_proto::{
     document::v1::GetDocumentRequest,
-    router::v1::{BatchResolveDatabasesRequest, Placement, ResolveDatabaseRequest, resolve_result::Outcome},
+    router::v1::{
+        BatchResolveDatabasesRequest, Placement, ResolveDatabaseRequest, ResolveResult, resolve_result::Outcome,
+    },
 };
 use fbs_router_sandbox::{
     platform::{ACME_DATABASE, SYSTEM_DATABASE},
@@ -138,17 +140,24 @@ async fn who_names_the_database_that_another_router_told_him_is_served_from_ther
         let requests = vec![named(database), named("")];
         let all = BatchResolveDatabasesRequest { requests };
         let results = batcher.routes().batch_resolve_databases(within(all)).await.unwrap().into_inner().results;
-        results.into_iter().map(|result| matches!(result.outcome, Some(Outcome::Resolved(_)))).collect::<Vec<_>>()
+        let name = |result: ResolveResult| match result.outcome {
+            Some(Outcome::Resolved(found)) => {
+                found.route.and_then(|route| route.database).map(|database| database.name)
+            }
+            Some(Outcome::Error(_)) | None => None,
+        };
+        results.into_iter().map(name).collect::<Vec<_>>()
     };
     // The first thing that each is asked: what it would look at behind a call would tell it, too.
     assert_eq!(answered(get(OWN).await.unwrap(), |answer| answer).database, OWN);
     resolve(OWN).await.unwrap();
-    assert_eq!(resolve_all(OWN).await, [true, true]);
+    // All of them from one table.
+    assert_eq!(resolve_all(OWN).await, [Some(OWN.to_owned()), Some(OWN.to_owned())]);
     assert_eq!(witness.place(GLOBEX).await.as_deref(), Ok("SYSTEM fbs_system_db"), "nobody was told");
     let mismatch = failure(Code::FailedPrecondition, "DATABASE_MISMATCH");
     assert_eq!(reason(&get(SYSTEM_DATABASE).await.unwrap_err()), mismatch);
     assert_eq!(reason(&resolve(SYSTEM_DATABASE).await.unwrap_err()), mismatch);
-    assert_eq!(resolve_all(SYSTEM_DATABASE).await, [false, true]);
+    assert_eq!(resolve_all(SYSTEM_DATABASE).await, [None, Some(OWN.to_owned())]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -213,4 +222,40 @@ async fn nothing_is_released_that_only_an_old_scan_misses() {
         other => Err(format!("{other:?}")),
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_was_proved_before_its_database_was_claimed_proves_it_anew() {
+    let world = World::new().await;
+    let router = world.replica().await;
+    let another = Replica::start(&world.configuration(&world.platform.url(), ""), &world.snapshot("another")).await;
+    let holder = world.platform.cluster.connect(ACME_DATABASE).await.unwrap();
+    holder.batch_execute("BEGIN; LOCK TABLE fbs_router.identity IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let sessions = |so: &str| {
+        format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'fbs-router' AND datname = '{ACME_DATABASE}' AND {so}"
+        )
+    };
+    let becomes = async |so: &str| {
+        soon(so, async || match world.count(SYSTEM_DATABASE, &sessions(so)).await {
+            0 => Err("not yet"),
+            _ => Ok(()),
+        })
+        .await;
+    };
+    // Its first caller leaves while the connection is being proved: that goes on, and finds nobody's database.
+    tokio::select! {
+        answer = router.names("acme_corp") => panic!("{answer:?}"),
+        () = becomes("wait_event_type = 'Lock'") => {}
+    }
+    holder.batch_execute("COMMIT").await.unwrap();
+    becomes("state = 'idle'").await;
+    assert_eq!(world.count(ACME_DATABASE, "SELECT count(*) FROM fbs_router.identity").await, 0);
+    let id = another.make("acme_corp", "A-1").await.document_id;
+    soon("that is known", async || match router.place("acme_corp").await {
+        Ok(place) if place == "DEDICATED djo_acme_corp_db" => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+    assert_eq!(router.get("acme_corp", &id).await.map(|read| read.database).as_deref(), Ok(ACME_DATABASE));
 }

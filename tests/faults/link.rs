@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use fbs_router_proto::admin::v1::RefreshRoutesRequest;
 use fbs_router_sandbox::{
     Mode,
     platform::{ACME_DATABASE, SYSTEM_DATABASE},
@@ -22,6 +23,7 @@ use crate::support::{
     residue::{Quiet, nothing_is_left},
     transfers::noise,
     wire::metrics,
+    within,
 };
 
 /// A case behind a proxy, where no call takes longer than a second and a half.
@@ -67,7 +69,12 @@ async fn a_link_that_refuses_is_unavailable_and_heals() {
     case.acme_fails(&replica, &[DOWN], Ok(DEDICATED)).await;
     proxy.set(Mode::Forward);
     case.acme_recovers(&replica).await;
-    // One reset of what is open is not even noticed by a call that had not begun.
+    // One reset of what is open is not even noticed by a call that had not begun. Nothing is being opened: that would fail.
+    soon("ledger and catalogs are read again", async || {
+        let answer = replica.admin().refresh_routes(within(RefreshRoutesRequest {})).await;
+        answer.map(drop).map_err(|status| format!("{status:?}"))
+    })
+    .await;
     proxy.set(Mode::Cut);
     assert_eq!(replica.get("acme_corp", &case.acme).await.unwrap().database, ACME_DATABASE);
     assert_eq!(replica.create("acme_corp", "after the cut").await.unwrap().database, ACME_DATABASE);

@@ -27,6 +27,9 @@ const STEPS: usize = 12;
 /// Pairs of one batch that are found out about at once; most are in the table anyway.
 const AT_ONCE: usize = 32;
 
+/// Nobody is kept longer by the ledger before he is told what is known without it.
+const READ_AGAIN: Duration = Duration::from_secs(1);
+
 /// What is asked. Callers' questions are made by [`Ask::of`] alone, which wants the proof that they may ask.
 #[derive(Debug, Clone, Copy)]
 pub struct Ask<'a> {
@@ -156,18 +159,21 @@ impl Router {
         self.resolve(&Ask { intent: Intent::Write, ..*ask }).await
     }
 
-    /// As [`Self::resolve_anew`], several pairs.
-    pub async fn resolve_all_anew(self: &Arc<Self>, asks: &[Ask<'_>]) -> Vec<Result<Route>> {
-        future::join_all(asks.iter().map(|ask| self.read_again(ask))).await;
-        let asks: Vec<Ask<'_>> = asks.iter().map(|ask| Ask { intent: Intent::Write, ..*ask }).collect();
+    /// As [`Self::resolve_all`]; as [`Self::resolve_anew`] those for which it is true.
+    pub async fn resolve_some_anew(self: &Arc<Self>, asks: &[(Ask<'_>, bool)]) -> Vec<Result<Route>> {
+        let again = asks.iter().filter(|(_, again)| *again);
+        future::join_all(again.map(|(ask, _)| self.read_again(ask))).await;
+        let intent = |ask: &Ask<'_>, again: bool| if again { Intent::Write } else { ask.intent };
+        let asks: Vec<Ask<'_>> = asks.iter().map(|(ask, again)| Ask { intent: intent(ask, *again), ..*ask }).collect();
         self.resolve_all(&asks).await
     }
 
-    /// Reads the ledger, where a record is known that may be old: a write has it read for any other pair.
-    async fn read_again(&self, ask: &Ask<'_>) {
+    /// Reads the ledger, where a record is known that may be old: a write has it read for any other pair. Not for long: if
+    /// it is silent, what is known stands.
+    pub async fn read_again(&self, ask: &Ask<'_>) {
         let is_recorded = self.table.load().ledger.placement(&ask.app.name, ask.solution.as_str()).is_some();
         if is_recorded && ask.app.pattern.is_some() {
-            let _read = self.ledger_pulse.fresh(ask.deadline).await;
+            let _read = self.ledger_pulse.fresh(ask.deadline.inner().min(Deadline::after(READ_AGAIN))).await;
         }
     }
 

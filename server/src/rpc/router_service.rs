@@ -62,15 +62,12 @@ impl Routes {
         let found = self.router.resolve_all(asks).await;
         let mut found: Vec<Result<Route>> =
             found.into_iter().zip(requests).map(|(found, request)| check_database(found, request)).collect();
-        // As one that is asked for alone.
-        let mismatched: Vec<usize> =
-            (0..found.len()).filter(|at| matches!(found[*at], Err(Error::DatabaseMismatch))).collect();
-        if !mismatched.is_empty() {
-            let again: Vec<Ask<'_>> = mismatched.iter().map(|at| asks[*at]).collect();
-            let anew = self.router.resolve_all_anew(&again).await;
-            for (at, anew) in mismatched.into_iter().zip(anew) {
-                found[at] = check_database(anew, requests[at]);
-            }
+        // As one that is asked for alone; the others too, for all are answered from one table.
+        let mismatched = |found: &Result<Route>| matches!(found, Err(Error::DatabaseMismatch));
+        if found.iter().any(mismatched) {
+            let again: Vec<(Ask<'_>, bool)> = asks.iter().copied().zip(found.iter().map(mismatched)).collect();
+            let anew = self.router.resolve_some_anew(&again).await;
+            found = anew.into_iter().zip(requests).map(|(found, request)| check_database(found, request)).collect();
         }
         found
     }
@@ -80,7 +77,14 @@ impl Routes {
             request.request.ok_or_else(|| Error::FieldInvalid(vec![Violation::new("request", "must be given")]))?;
         let request = route::request(call, request, &self.router.naming).map_err(|error| error.inside("request"))?;
         let ask = request.ask();
-        let resolution = self.router.explain(&ask).await;
+        let mut resolution = self.router.explain(&ask).await;
+        if let Ok(route) = &resolution.outcome
+            && request.database.as_ref().is_some_and(|wanted| **wanted != *route.database.target.name)
+        {
+            // As ResolveDatabase.
+            self.router.read_again(&ask).await;
+            resolution = self.router.explain(&ask).await;
+        }
         // How it was decided would tell that there is no such solution.
         if let Err(Error::AccessDenied) = resolution.outcome {
             return Err(Error::AccessDenied);

@@ -66,6 +66,30 @@ pub(super) async fn connect(
     solution: &SolutionId,
     deadline: Deadline,
 ) -> Result<Connection, Failed> {
+    if let Ok(connection) = enter_once(router, route, solution, deadline).await? {
+        return Ok(connection);
+    }
+    // What a pooled connection proved may be older than the record, as of a database that another router has claimed since.
+    // The pool is closed now: another one proves it anew. Boxed: seldom.
+    let error = match Box::pin(enter_once(router, route, solution, deadline)).await? {
+        Ok(connection) => return Ok(connection),
+        Err(error) => error,
+    };
+    if let Error::DatabaseIdentityMismatch { what } = error {
+        router.metrics.identity_mismatch();
+        tracing::error!(%solution, database = %route.database.target, %error, "the database reached is not the one that was meant");
+        router.mark_foreign(route, what);
+    }
+    Err(Failed::Final(error))
+}
+
+/// The inner error: what it proved is not what the route means, and its pool is closed.
+async fn enter_once(
+    router: &Router,
+    route: &Route,
+    solution: &SolutionId,
+    deadline: Deadline,
+) -> Result<Result<Connection>, Failed> {
     let login = login(router, route, solution);
     let connection =
         match router.pools.checkout(&route.database.target, &login, Purpose::Documents(solution), deadline).await {
@@ -73,18 +97,11 @@ pub(super) async fn connect(
             Err(error) if contradiction(&error) => return Err(Failed::Outdated(error.into_error())),
             Err(error) => return Err(Failed::Final(error.into_error())),
         };
-    match verify(router, route, solution, connection.facts()) {
-        Ok(()) => Ok(connection),
-        Err(error) => {
-            router.pools.close(&route.database.target);
-            if let Error::DatabaseIdentityMismatch { what } = error {
-                router.metrics.identity_mismatch();
-                tracing::error!(%solution, database = %route.database.target, %error, "the database reached is not the one that was meant");
-                router.mark_foreign(route, what);
-            }
-            Err(Failed::Final(error))
-        }
+    let verified = verify(router, route, solution, connection.facts());
+    if verified.is_err() {
+        router.pools.close(&route.database.target);
     }
+    Ok(verified.map(|()| connection))
 }
 
 /// As whom the route's database is entered.
