@@ -71,10 +71,11 @@ async fn ordinary_user_starts_a_server() {
         println!("skipped: needs root and setpriv to become nobody (as an ordinary user all the other tests cover it)");
         return;
     }
-    // A copy, because the build folder may be closed to nobody.
+    // A copy, because the build folder may be closed to nobody. Made by another process: what other tests start meanwhile would
+    // hold it open for writing, and nobody could execute it.
     let folder = open_folder();
     let copy = folder.path().join("tests");
-    fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    assert!(Command::new("cp").arg(std::env::current_exe().unwrap()).arg(&copy).status().unwrap().success());
     let mut nobody = Command::new("setpriv");
     nobody.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(copy);
     nobody
