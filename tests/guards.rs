@@ -366,14 +366,27 @@ async fn one_look_serves_connections_that_are_opened_later_until_one_breaks() {
     assert_eq!(written(&replica, "acme_corp").await.as_deref(), Ok(ACME_DATABASE));
     idle().await;
     assert_eq!(written(&replica, "acme_corp").await.as_deref(), Ok(ACME_DATABASE));
-    // Restored, restarted, or changed by somebody who sent everybody away.
-    soon("a session is ended before it is closed for idleness, and all is looked at", async || {
-        let _opened = written(&replica, "acme_corp").await;
-        world.platform.implementer().end_sessions(ACME_DATABASE).await.unwrap();
-        match written(&replica, "acme_corp").await {
-            Err(error) if error == failure(MISCONFIGURED.0, MISCONFIGURED.1) => Ok(()),
-            other => Err(format!("{other:?}")),
-        }
+    // Restored, restarted, or changed by somebody who sent everybody away: while a call waits, so that its connection is
+    // not closed for idleness before.
+    let holder = world.platform.cluster.connect(ACME_DATABASE).await.unwrap();
+    holder.batch_execute("BEGIN; LOCK TABLE fbs_document.document IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let waiting = format!("{sessions} AND wait_event_type = 'Lock'");
+    let broken = async {
+        soon("a call waits", async || match world.count("postgres", &waiting).await {
+            1 => Ok(()),
+            other => Err(other),
+        })
+        .await;
+        let end = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'fbs_router' \
+                   AND datname = 'djo_acme_corp_db'";
+        world.run("postgres", end).await;
+        // Not before: a call that ends well is closed for idleness in no time.
+        holder.batch_execute("COMMIT").await.unwrap();
+    };
+    let (_what_it_waited_for, ()) = tokio::join!(written(&replica, "acme_corp"), broken);
+    soon("all is looked at", async || match written(&replica, "acme_corp").await {
+        Err(error) if error == failure(MISCONFIGURED.0, MISCONFIGURED.1) => Ok(()),
+        other => Err(format!("{other:?}")),
     })
     .await;
 }
