@@ -327,8 +327,8 @@ async fn a_token_expires_while_the_service_runs() {
          tokens = [{{ {}, not_after = \"{end}\" }}]\n",
         digest("short")
     );
-    let replica = world.replica_with(&world.callers(&text)).await;
     let began = std::time::Instant::now();
+    let replica = world.replica_with(&world.callers(&text)).await;
     assert!(let_in(&replica, "short").await == fine() || began.elapsed() > Duration::from_secs(3));
     becomes(&replica, "short", invalid()).await;
 }

@@ -241,7 +241,7 @@ async fn a_certificate_that_is_optional_is_verified_all_the_same() {
 async fn a_slow_handshake_ends_in_time_and_delays_nobody() {
     let world = World::new().await;
     let authority = Authority::new();
-    let limits = "[limits]\nhandshake = \"3s\"\n";
+    let limits = "[limits]\nhandshake = \"6s\"\n";
     let replica = start(&world, &world.encrypted(&authority.issue("localhost"), "", limits)).await;
     let client = connect(&replica, authority.tls()).await.unwrap();
     served(&client).await;
@@ -255,15 +255,15 @@ async fn a_slow_handshake_ends_in_time_and_delays_nobody() {
         silent.push(stream);
     }
     served(&connect(&replica, authority.tls()).await.unwrap()).await;
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     // One that ends the handshake and then says nothing is no better.
     let mut mute = shake(replica.grpc, client_config(&authority, &[b"h2"])).await.unwrap();
     for stream in &mut silent {
-        let closed = tokio::time::timeout(Duration::from_secs(8), stream.read(&mut [0; 64])).await;
+        let closed = tokio::time::timeout(Duration::from_secs(15), stream.read(&mut [0; 64])).await;
         assert!(matches!(closed.expect("closed in time"), Ok(0) | Err(_)));
     }
-    assert!(begun.elapsed() >= Duration::from_millis(2_900), "{:?}", begun.elapsed());
-    let closed = tokio::time::timeout(Duration::from_secs(8), mute.read(&mut [0; 64])).await;
+    assert!(begun.elapsed() >= Duration::from_millis(5_900), "{:?}", begun.elapsed());
+    let closed = tokio::time::timeout(Duration::from_secs(15), mute.read(&mut [0; 64])).await;
     assert!(matches!(closed.expect("closed in time"), Ok(0) | Err(_)));
     soon("all are counted", async || match counter(&replica, "fbs_router_handshakes_failed_total").await {
         41.0 => Ok(()),

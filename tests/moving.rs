@@ -29,7 +29,7 @@ const OWN: &str = "djo_globex_db";
 pub(crate) const GLOBEX: &str = "globex";
 
 /// A move that fell silent is taken back soon.
-const IMPATIENT: &str = "[moving]\nstale_after = \"1s\"\n";
+const IMPATIENT: &str = "[moving]\nstale_after = \"2s\"\n";
 
 pub(crate) fn to(placement: Placement) -> MoveSolutionRequest {
     MoveSolutionRequest { solution: GLOBEX.into(), to: placement.into(), ..Default::default() }

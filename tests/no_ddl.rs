@@ -28,7 +28,7 @@ async fn no_ddl_is_ever_run_as_the_runtime_role() {
         ran.map(str::to_owned).collect::<Vec<_>>()
     };
 
-    let replica = world.replica_with("[documents]\npurge_after = \"1s\"\nrequest_id_ttl = \"1s\"\n").await;
+    let replica = world.replica_with("[documents]\npurge_after = \"2s\"\nrequest_id_ttl = \"1s\"\n").await;
     // Claimed and taken over; in the system database first and with a candidate then; never seen; resolve-only.
     for solution in ["acme_corp", "globex", "initech"] {
         let document = replica.make(solution, "N").await;

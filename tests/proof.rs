@@ -71,6 +71,16 @@ async fn identity_and_schema_of_a_database_are_compared_each_by_itself() {
         let before = alarms(&replica, MISMATCH.1).await;
         implementer.run(database, wrong).await.unwrap();
         implementer.end_sessions(database).await.unwrap();
+        if expected == CONFLICT {
+            let uuid = "SELECT database_uuid::text FROM fbs_router.identity";
+            let client = world.platform.cluster.connect(database).await.unwrap();
+            let uuid: String = client.query_one(uuid, &[]).await.unwrap().get(0);
+            soon("the ledger is read anew", async || match replica.resolve("globex").await.unwrap().database {
+                Some(database) if database.database_id == uuid => Ok(()),
+                other => Err(format!("{other:?}")),
+            })
+            .await;
+        }
         let (solution, document_id) =
             if database == ACME_DATABASE { ("acme_corp", &acme) } else { ("globex", &globex) };
         for outcome in replica.calls(solution, document_id).await {

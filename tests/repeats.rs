@@ -133,7 +133,7 @@ async fn a_failure_is_not_remembered_and_leaves_the_key_free() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expired_key_may_be_used_again() {
     let world = World::new().await;
-    let replica = world.replica_with("[documents]\nrequest_id_ttl = \"1s\"\n").await;
+    let replica = world.replica_with("[documents]\nrequest_id_ttl = \"2s\"\n").await;
     let key = request_id();
     let first = replica.ask_create(named(&key, "globex", "first")).await.unwrap();
     let second =

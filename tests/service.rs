@@ -245,21 +245,28 @@ async fn nothing_is_left_open(world: &World) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deadline_is_kept_before_a_locked_row_and_leaves_nothing_open() {
     let world = World::new().await;
-    let replica = world.replica_with("[deadline]\ndefault = \"400ms\"\n").await;
+    let replica = world.replica_with("[deadline]\ndefault = \"700ms\"\n").await;
     let id = replica.make("globex", "N").await.document_id;
     let holder = lock_row(&world, &id).await;
     let body = framed(0, &retitle("globex", &id, "late").encode_to_vec());
     let late = failure(Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
     // The caller's own; the server's, where there is none; the caller's may be longer than the default.
-    for (headers, time) in [(vec![("grpc-timeout", "250m")], 250), (vec![], 400), (vec![("grpc-timeout", "1S")], 1_000)]
+    for (headers, time) in [(vec![("grpc-timeout", "500m")], 500), (vec![], 700), (vec![("grpc-timeout", "1S")], 1_000)]
     {
-        let begun = Instant::now();
-        let answer = raw(replica.grpc, UPDATE, &headers, body.clone()).await;
-        let took = begun.elapsed();
-        assert_eq!(refusal(&Status::from_header_map(&answer).unwrap()), late);
-        let (least, most) = (Duration::from_millis(time - 30), Duration::from_millis(time + 2_000));
-        assert!(least <= took && took <= most, "{took:?} of {time} ms");
-        assert_eq!(answer["fbs-database"], SYSTEM_DATABASE, "it was made after routing");
+        // On a busy machine it may be late before it is routed, or too late to say where it was.
+        soon("it is told where it was late", async || {
+            let begun = Instant::now();
+            let answer = raw(replica.grpc, UPDATE, &headers, body.clone()).await;
+            let took = begun.elapsed();
+            assert_eq!(refusal(&Status::from_header_map(&answer).unwrap()), late);
+            let (least, most) = (Duration::from_millis(time - 30), Duration::from_millis(time + 4_000));
+            assert!(least <= took && took <= most, "{took:?} of {time} ms");
+            match answer.get("fbs-database") {
+                Some(database) if database == SYSTEM_DATABASE => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await;
         nothing_is_left_open(&world).await;
     }
     // Twenty at once: more than there are connections. Those who would wait for one in vain may be told so at once.
@@ -270,7 +277,7 @@ async fn a_deadline_is_kept_before_a_locked_row_and_leaves_nothing_open() {
     let full = failure(Code::ResourceExhausted, "POOL_EXHAUSTED");
     assert!(statuses.iter().all(|status| [&late, &full].contains(&&refusal(status))), "{statuses:?}");
     assert!(statuses.iter().filter(|status| refusal(status) == late).count() >= 8, "{statuses:?}");
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     nothing_is_left_open(&world).await;
     holder.batch_execute("ROLLBACK").await.unwrap();
     let now = replica.ask_update(retitle("globex", &id, "in time")).await.unwrap();
@@ -304,7 +311,7 @@ async fn headers_say_where_a_call_was_served_also_when_it_failed_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_graceful_stop_flips_health_first_finishes_calls_in_flight_and_does_not_wait_for_watchers() {
     let world = World::new().await;
-    let text = world.configuration(&world.platform.url(), "").replace("wait = \"0s\"", "wait = \"700ms\"");
+    let text = world.configuration(&world.platform.url(), "").replace("wait = \"0s\"", "wait = \"2s\"");
     let text = text.replace("limit = \"2s\"", "limit = \"20s\"");
     let replica = Replica::start(&text, &world.snapshot("r")).await;
     let id = replica.make("globex", "N").await.document_id;

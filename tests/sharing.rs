@@ -17,7 +17,7 @@ use crate::support::{Replica, World, asking::retitle, failure, residue::nothing_
 const READERS: usize = 64;
 
 /// So that what is asserted is not how fast this machine is.
-const PATIENT: &str = "[pool]\nwait = \"20s\"\n";
+const PATIENT: &str = "[pool]\nwait = \"20s\"\ncreate = \"9s\"\n";
 
 async fn together(replica: &Replica) -> f64 {
     metrics(replica.ops).await["fbs_router_lookups_together_total"]

@@ -94,7 +94,7 @@ async fn a_peer_has_so_many_connections_and_others_are_not_concerned() {
 #[tokio::test(flavor = "multi_thread")]
 async fn all_peers_together_have_so_many_connections_handshakes_included() {
     let world = World::new().await;
-    let replica = world.replica_with("[limits]\nconnections = 4\nhandshake = \"2s\"\n").await;
+    let replica = world.replica_with("[limits]\nconnections = 4\nhandshake = \"4s\"\n").await;
     replica.make("globex", "N").await;
     becomes(&replica, "fbs_router_connections", 1.0).await;
     // They say nothing, and hold a place all the same.
@@ -114,7 +114,7 @@ async fn all_peers_together_have_so_many_connections_handshakes_included() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_says_nothing_or_something_else_is_closed() {
     let world = World::new().await;
-    let replica = world.replica_with("[limits]\nhandshake = \"500ms\"\n").await;
+    let replica = world.replica_with("[limits]\nhandshake = \"2s\"\n").await;
     let mut silent = knock("127.0.0.1", replica.grpc).await;
     let mut slow = knock("127.0.0.1", replica.grpc).await;
     let mut other = knock("127.0.0.1", replica.grpc).await;
@@ -138,7 +138,7 @@ async fn a_connection_that_says_nothing_or_something_else_is_closed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_falls_silent_after_its_preface_is_asked_and_then_closed() {
     let world = World::new().await;
-    let limits = "[limits]\nkeepalive = \"200ms\"\nkeepalive_timeout = \"300ms\"\n";
+    let limits = "[limits]\nkeepalive = \"200ms\"\nkeepalive_timeout = \"1500ms\"\n";
     let replica = world.replica_with(limits).await;
     let mut dead = speak("127.0.0.2", replica.grpc).await;
     assert!(closed(&mut dead).await.contains(&6), "a PING");

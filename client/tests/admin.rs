@@ -313,7 +313,7 @@ async fn a_move_is_followed_for_as_long_as_was_asked_for() {
     drop(moved);
 
     fake.progress.lock().unwrap().push(Ok(stands(Step::Freeze, 0)));
-    let (steps, error) = follow(&admin.with_deadline(Duration::from_millis(200)), to_dedicated()).await;
+    let (steps, error) = follow(&admin.with_deadline(Duration::from_secs(1)), to_dedicated()).await;
     assert_eq!((steps, error.unwrap().kind()), (vec![Step::Freeze], ErrorKind::DeadlineExceeded));
 }
 

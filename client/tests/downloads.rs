@@ -101,7 +101,7 @@ fn noise(length: usize) -> Vec<u8> {
 }
 
 async fn documents(service: &Service) -> Documents {
-    let builder = Client::builder().idle_limit(Duration::from_millis(500));
+    let builder = Client::builder().idle_limit(Duration::from_secs(2));
     service.client_with(builder).await.solution("acme_corp")
 }
 
@@ -309,7 +309,7 @@ async fn silence_ends_a_download_after_the_idle_limit() {
 async fn a_deadline_asked_for_holds_to_the_last_byte() {
     let store = Store::new(noise(20_000), [Cut::Silent(5000)]);
     let service = Service::start(Arc::clone(&store));
-    let limited = service.client().await.solution("acme_corp").with_deadline(Duration::from_millis(200));
+    let limited = service.client().await.solution("acme_corp").with_deadline(Duration::from_secs(1));
     let download = limited.download("id").await.unwrap();
     assert_eq!(failed(download).await.0, ErrorKind::DeadlineExceeded);
 }

@@ -161,7 +161,7 @@ async fn each_attempt_is_told_what_is_left_of_the_time() {
         assert!(timeout.ends_with('u'), "{timeout}"); // microseconds
         Duration::from_micros(timeout.trim_end_matches('u').parse().unwrap())
     };
-    assert!(left(0) > Duration::from_millis(9_900) && left(0) <= Duration::from_secs(10));
+    assert!(left(0) > Duration::from_millis(9_000) && left(0) <= Duration::from_secs(10));
     assert!(left(1) <= Duration::from_millis(9_500), "{:?}", left(1));
 }
 
@@ -169,11 +169,11 @@ async fn each_attempt_is_told_what_is_left_of_the_time() {
 async fn a_deadline_that_passes_while_trying_again_tells_what_went_before() {
     let slow = Failing {
         failures: Mutex::new((0..4).map(|_| unavailable()).collect()),
-        takes: Duration::from_millis(200),
+        takes: Duration::from_millis(600),
         ..Failing::default()
     };
     let running = Service::start(Arc::new(slow));
-    let client = running.client().await.with_deadline(Duration::from_millis(350));
+    let client = running.client().await.with_deadline(Duration::from_millis(1_100));
     let error = create(&client).await.unwrap_err();
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::DeadlineExceeded, 2), "{error}");
     assert!(error.source().unwrap().to_string().contains("DATABASE_UNAVAILABLE"));

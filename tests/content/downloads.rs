@@ -64,7 +64,7 @@ async fn a_download_goes_on_where_it_broke_unless_the_content_was_replaced() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_falls_silent_gives_up_his_place_and_nothing_is_held_for_him() {
     let world = World::new().await;
-    let replica = world.replica_with("[documents]\ncontent_idle = \"1s\"\n[pool]\nmax_size = 1\n").await;
+    let replica = world.replica_with("[documents]\ncontent_idle = \"3s\"\n[pool]\nmax_size = 1\n").await;
     let content = noise(40 * PIECE);
     let id = replica.make("globex", "N").await.document_id;
     replica.upload("globex", &id, "a", &content).await.unwrap();
@@ -102,13 +102,13 @@ async fn who_falls_silent_gives_up_his_place_and_nothing_is_held_for_him() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transfer_outlasts_the_deadline_of_other_calls_and_keeps_its_own() {
     let world = World::new().await;
-    let replica = world.replica_with("[deadline]\ndefault = \"500ms\"\nmax = \"5s\"\n").await;
+    let replica = world.replica_with("[deadline]\ndefault = \"2s\"\nmax = \"5s\"\n").await;
     let id = replica.make("globex", "N").await.document_id;
     let content = noise(1_000);
     let all = frames(header("globex", &id, declared("a", &content)), &content, 100);
     let slowly = |frames: Vec<UploadContentRequest>| {
         stream::iter(frames).then(|frame| async {
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(250)).await;
             frame
         })
     };

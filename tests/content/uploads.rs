@@ -147,7 +147,7 @@ async fn a_content_that_became_visible_stays_whoever_left_meanwhile() {
     let replica = world.replica().await;
     // The transaction that makes it visible takes its time.
     let slow = "CREATE SCHEMA slow; CREATE FUNCTION slow.down() RETURNS trigger LANGUAGE plpgsql \
-                AS 'BEGIN PERFORM pg_sleep(0.2); RETURN NEW; END'; GRANT USAGE ON SCHEMA slow TO PUBLIC; \
+                AS 'BEGIN PERFORM pg_sleep(1); RETURN NEW; END'; GRANT USAGE ON SCHEMA slow TO PUBLIC; \
                 CREATE TRIGGER slow AFTER UPDATE ON fbs_document.document FOR EACH ROW EXECUTE FUNCTION slow.down()";
     for (solution, database) in [("acme_corp", ACME_DATABASE), ("globex", SYSTEM_DATABASE)] {
         let id = replica.make(solution, "N").await.document_id;

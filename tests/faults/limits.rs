@@ -36,7 +36,8 @@ async fn newco_recovers(world: &World, replica: &Replica) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_without_a_connection_left_is_told_so_and_served_when_it_may_have_some() {
-    let (case, replica) = case("").await;
+    // Whoever is asked whether he is there still may take his time: nobody would come in his place.
+    let (case, replica) = case("[pool]\nrecycle = \"10s\"\n").await;
     let world = &case.world;
     world.create_own_database("newco").await;
     replica.create("newco", "N-1").await.unwrap();
@@ -75,7 +76,17 @@ async fn a_server_without_a_connection_left_leaves_the_reserved_ones_alone_and_s
     let mut config = world.platform.cluster.superuser_config("postgres");
     config.user("fbs_owner");
     let mut others = Vec::new();
+    let watching = world.platform.cluster.connect("postgres").await.unwrap();
     let full = loop {
+        // A session that has been told to end has its place for a moment longer, and nobody would have taken that.
+        soon("nobody is about to leave", async || {
+            let sessions = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'";
+            match watching.query_one(sessions, &[]).await.unwrap().get::<_, i64>(0) {
+                open if open == 3 + others.len() as i64 => Ok(()),
+                open => Err(open),
+            }
+        })
+        .await;
         match config.connect(tokio_postgres::NoTls).await {
             Ok((client, connection)) => {
                 tokio::spawn(connection);

@@ -26,12 +26,19 @@ use crate::support::{
     within,
 };
 
+/// Of its time, a call may lose a little to a connection that leads nowhere.
+const ASKING: &str = "[deadline]\nmax = \"5s\"\ndefault = \"4s\"\n[pool]\nrecycle = \"300ms\"\nwait = \"1s\"\n";
+
 /// A case behind a proxy, where no call takes longer than a second and a half.
 async fn proxied() -> (Case, Replica, fbs_router_sandbox::FaultProxy) {
+    behind_a_proxy(HASTY).await
+}
+
+async fn behind_a_proxy(extra: &str) -> (Case, Replica, fbs_router_sandbox::FaultProxy) {
     let world = World::new().await;
     let proxy = world.proxy().await;
     let url = format!("postgres://fbs_router@127.0.0.1:{}", proxy.port());
-    let replica = world.replica_at(&url, HASTY).await;
+    let replica = world.replica_at(&url, extra).await;
     let case = documents(world, &replica).await;
     (case, replica, proxy)
 }
@@ -293,7 +300,7 @@ async fn a_slow_link_makes_calls_and_files_slow_and_fails_none() {
 /// As behind a firewall that forgot them, or after a failover of the address: nothing that is open is ever answered, nor ended.
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_lead_nowhere_any_more_are_found_out_before_a_call_is_lost_on_them() {
-    let (case, replica, proxy) = proxied().await;
+    let (case, replica, proxy) = behind_a_proxy(ASKING).await;
     let mut quiet = None;
     for round in 0..2 {
         // Several connections to each database, acme's used last.

@@ -66,6 +66,7 @@ async fn a_router_stopped_in_the_midst_of_a_transaction_holds_its_locks_for_ten_
         })
         .await;
         stopped.signal("STOP");
+        soon("it is stopped", async || stopped.is_stopped()).await;
         holder.batch_execute("ROLLBACK").await.unwrap();
         soon("it has the row, and says nothing", async || match world.count("postgres", &idle).await {
             1 => Ok(()),
@@ -76,7 +77,11 @@ async fn a_router_stopped_in_the_midst_of_a_transaction_holds_its_locks_for_ten_
         other.replica.create("globex", "G-1").await.unwrap();
         eventually("another router has the row", LIMIT * 3, async || retitled(&other.replica, &id, "by another").await)
             .await;
-        assert_eq!(world.count("postgres", &idle).await, 0);
+        soon("its transaction is gone", async || match world.count("postgres", &idle).await {
+            0 => Ok(()),
+            other => Err(other),
+        })
+        .await;
         let log = std::fs::read_to_string(world.platform.cluster.log_path()).unwrap();
         assert!(log.contains("idle-in-transaction timeout"), "the server ended it, not whoever waited");
         stopped.signal("CONT");

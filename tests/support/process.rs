@@ -164,6 +164,14 @@ impl Served {
         (&self.leash).write_all(format!("{signal}\n").as_bytes()).unwrap();
     }
 
+    /// Ok, if a signal has stopped it, or the system does not tell.
+    pub(crate) fn is_stopped(&self) -> Result<(), String> {
+        match std::fs::read_to_string(format!("/proc/{}/stat", self.id())) {
+            Ok(stat) if !stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('T')) => Err(stat),
+            _ => Ok(()),
+        }
+    }
+
     /// Ends it as SIGTERM does; all that it printed.
     pub(crate) async fn stop(self) -> String {
         self.signal("TERM");

@@ -43,9 +43,12 @@ impl Replica {
     pub(crate) async fn start_unready(text: &str, path: &Path) -> Self {
         let quick =
             ["routing.scan_interval=300ms", "routing.scan_timeout=2s", "ledger.poll_interval=300ms", "pool.create=2s"];
+        // Whoever waits for his turn on a busy machine is not told that there is none; but no longer than calls may take.
+        let patient = (!text.contains("[deadline]")).then_some("pool.wait=3s");
         let settings: Vec<String> = quick
-            .iter()
-            .map(|setting| (*setting).to_owned())
+            .into_iter()
+            .chain(patient)
+            .map(str::to_owned)
             .filter(|setting| {
                 let (section, key) = setting.split('=').next().unwrap().split_once('.').unwrap();
                 !(text.contains(&format!("[{section}]")) && text.contains(&format!("{key} =")))

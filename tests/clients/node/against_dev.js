@@ -78,9 +78,19 @@ class Dev {
         const ours = rows.filter(([, , parent]) => Number(parent) === this.process.pid);
         const servers = ours.filter(([, , , what]) => what.includes('postgres -D'));
         same('Postgres servers of dev', 1, servers.length);
-        process.kill(Number(servers[0][1]), 'SIGQUIT'); // its immediate shutdown
+        const server = Number(servers[0][1]);
+        process.kill(server, 'SIGQUIT'); // its immediate shutdown
+        for (const end = Date.now() + STOP_MS; await isRunning(server);) {
+            if (Date.now() > end) throw new Error('the Postgres server of dev does not end');
+        }
         return true;
     }
+}
+
+async function isRunning(id) {
+    const listing = await execute('ps', ['-o', 'state=', '-p', String(id)]).catch(() => ({ stdout: '' }));
+    const state = listing.stdout.trim();
+    return state !== '' && !state.startsWith('Z');
 }
 
 async function walk(address, solution, placement) {

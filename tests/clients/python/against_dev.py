@@ -88,7 +88,18 @@ def take_postgres_away(dev):
     if len(servers) != 1:
         raise RuntimeError(f"dev has {len(servers)} Postgres servers")
     os.kill(servers[0], signal.SIGQUIT)  # its immediate shutdown
+    end = time.monotonic() + STOP_S
+    while is_running(servers[0]):
+        if time.monotonic() > end:
+            raise RuntimeError("the Postgres server of dev does not end")
+        time.sleep(0.05)
     return True
+
+
+def is_running(process):
+    command = ["ps", "-o", "state=", "-p", str(process)]
+    state = subprocess.run(command, check=False, text=True, stdout=subprocess.PIPE, timeout=STOP_S).stdout.strip()
+    return state != "" and not state.startswith("Z")
 
 
 def suite(dev, address):
