@@ -117,14 +117,18 @@ async fn a_primary_that_takes_no_writes_any_more_is_left_with_every_connection_f
         let client = old.connect("postgres").await.unwrap();
         client.batch_execute("ALTER SYSTEM SET default_transaction_read_only = on").await.unwrap();
         client.batch_execute("SELECT pg_reload_conf()").await.unwrap();
-        soon("a write is refused", async || if refusals(old) > 0 { Ok(()) } else { Err("not yet") }).await;
-        standby.promote().await.unwrap();
-        soon("nothing is connected to the old one", async || {
+        let connected = async || -> i64 {
             let sql = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'fbs_router'";
-            match client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) {
-                0 => Ok(()),
-                other => Err(other),
-            }
+            client.query_one(sql, &[]).await.unwrap().get(0)
+        };
+        soon("a write is refused, or a scan was there before the first", async || {
+            if refusals(old) > 0 || connected().await == 0 { Ok(()) } else { Err("not yet") }
+        })
+        .await;
+        standby.promote().await.unwrap();
+        soon("nothing is connected to the old one", async || match connected().await {
+            0 => Ok(()),
+            other => Err(other),
         })
         .await;
         load.enough(&[]).await;

@@ -27,7 +27,7 @@ use crate::support::{
 };
 
 /// Of its time, a call may lose a little to a connection that leads nowhere.
-const ASKING: &str = "[deadline]\nmax = \"5s\"\ndefault = \"4s\"\n[pool]\nrecycle = \"300ms\"\nwait = \"1s\"\n";
+const ASKING: &str = "[deadline]\nmax = \"3s\"\ndefault = \"3s\"\n[pool]\nrecycle = \"300ms\"\nwait = \"1s\"\n";
 
 /// A case behind a proxy, where no call takes longer than a second and a half.
 async fn proxied() -> (Case, Replica, fbs_router_sandbox::FaultProxy) {
