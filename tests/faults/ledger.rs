@@ -92,7 +92,7 @@ async fn liveness_is_answered_while_no_server_answers() {
     let proxy = world.proxy().await;
     proxy.set(Mode::Hang);
     let url = format!("postgres://fbs_router@127.0.0.1:{}", proxy.port());
-    let text = world.configuration(&url, "[routing]\nscan_timeout = \"30s\"\n");
+    let text = world.configuration(&url, "[routing]\nscan_timeout = \"30s\"\n[pool]\ncreate = \"2s\"\n");
     let replica = Replica::start_unready(&text, &world.snapshot("router")).await;
     assert_eq!(replica.health("liveness").await.unwrap(), 1);
     assert_eq!(replica.health("").await.unwrap(), 2);

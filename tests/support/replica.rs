@@ -27,6 +27,13 @@ pub(crate) struct Replica {
     path: PathBuf,
 }
 
+/// True if a configuration sets it itself.
+fn says(text: &str, section: &str, key: &str) -> bool {
+    let (section, key) = (format!("[{section}]"), format!("{key} ="));
+    let lines = text.lines().skip_while(|line| *line != section).skip(1);
+    lines.take_while(|line| !line.starts_with('[')).any(|line| line.starts_with(&key))
+}
+
 impl Replica {
     /// Starts a service with quick scans and waits until it is SERVING.
     pub(crate) async fn start(text: &str, path: &Path) -> Self {
@@ -41,17 +48,21 @@ impl Replica {
 
     /// Starts a service and waits for nothing.
     pub(crate) async fn start_unready(text: &str, path: &Path) -> Self {
-        let quick =
-            ["routing.scan_interval=300ms", "routing.scan_timeout=2s", "ledger.poll_interval=300ms", "pool.create=2s"];
-        // Whoever waits for his turn on a busy machine is not told that there is none; but no longer than calls may take.
-        let patient = (!text.contains("[deadline]")).then_some("pool.wait=3s");
+        let quick = ["routing.scan_interval=300ms", "ledger.poll_interval=300ms"];
+        // On a busy machine nobody is told that there is nothing, who would only have had to wait; but where calls have
+        // little time, nothing else has more.
+        let limits = if text.contains("[deadline]") {
+            ["routing.scan_timeout=2s", "pool.create=2s", "pool.wait=1s"]
+        } else {
+            ["routing.scan_timeout=8s", "pool.create=8s", "pool.wait=3s"]
+        };
         let settings: Vec<String> = quick
             .into_iter()
-            .chain(patient)
+            .chain(limits)
             .map(str::to_owned)
             .filter(|setting| {
                 let (section, key) = setting.split('=').next().unwrap().split_once('.').unwrap();
-                !(text.contains(&format!("[{section}]")) && text.contains(&format!("{key} =")))
+                !says(text, section, key)
             })
             .collect();
         let config = Config::parse(text, path, [], &settings).expect("a configuration");
