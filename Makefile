@@ -1,7 +1,7 @@
 # What there is to do here. `make` lists it. Needs Rust; the rest is looked for, and fetched or skipped aloud.
 
 .DEFAULT_GOAL := help
-.PHONY: help dev postgres pgbouncer test python node grpcurl fuzz planted mutants test-pg18 lint features moves torture cuts bench break setup-doc full
+.PHONY: help dev postgres pgbouncer test python node grpcurl fuzz planted mutants test-pg18 busy lint features moves torture cuts bench break setup-doc full
 
 CARGO ?= cargo
 ARGS ?=
@@ -23,7 +23,7 @@ pgbouncer: ## Finds PgBouncer, or fetches it once, or says that what needs it is
 	@scripts/pgbouncer
 
 # Two more than processors: tests wait for Postgres and for time, too.
-test test-pg18: export RUST_TEST_THREADS ?= $(shell echo $$(($$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1) + 2)))
+test test-pg18 busy: export RUST_TEST_THREADS ?= $(shell echo $$(($$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1) + 2)))
 
 test: postgres pgbouncer ## All tests, on a real Postgres, and from Python, Node and grpcurl
 	$(CARGO) test --workspace --locked
@@ -66,6 +66,10 @@ features: ## Builds each crate with the features its users choose
 	$(CARGO) check --quiet --locked --package fbs-router --no-default-features
 	$(CARGO) check --quiet --locked --package fbs-router-proto --no-default-features --features client
 	$(CARGO) check --quiet --locked --package fbs-router-proto --no-default-features --features server
+
+busy: postgres pgbouncer ## The end-to-end tests beside BESIDE (6) processes that only compute: what takes a quick machine for granted fails
+	$(CARGO) test --quiet --locked $(E2E) --no-run
+	scripts/busy $(or $(BESIDE),6) $(CARGO) test --locked $(E2E) $(ARGS)
 
 moves: postgres ## MOVES (20) moves of ROWS (10000) documents, with writers, while movers and Postgres are killed
 	FBS_MOVES=$(or $(MOVES),20) FBS_ROWS=$(or $(ROWS),10000) $(CARGO) test --locked $(E2E) -- --nocapture no_write_is_lost_or_doubled
